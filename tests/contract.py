@@ -1,0 +1,188 @@
+"""What every operator promises. A test class inherits this and says how to build one.
+
+class TestTNO(OperatorContract):
+    def build(self, channels, causal): return TNO(channels, causal=causal)
+"""
+
+import io
+from abc import ABC, abstractmethod
+
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from tnnlab.ops import toeplitz_matrix
+
+LENGTHS = [1, 2, 3, 17, 64, 127, 1000]
+BOTH = pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
+
+
+class OperatorContract(ABC):
+    """The shared contract; ``extends`` says whether ``kernel(m)`` extends ``kernel(n)``."""
+
+    channels = 4
+    extends = True
+
+    @abstractmethod
+    def build(self, channels: int, causal: bool) -> nn.Module:
+        """A new operator, its weights drawn from torch's global generator."""
+
+    def make(self, causal: bool, dtype: torch.dtype = torch.float64) -> nn.Module:
+        torch.manual_seed(0)
+        return self.build(self.channels, causal).to(dtype)
+
+    def inputs(self, n: int, batch: int = 2, dtype: torch.dtype = torch.float64) -> Tensor:
+        generator = torch.Generator().manual_seed(n)
+        x = torch.randn(batch, n, self.channels, generator=generator, dtype=torch.float64)
+        return x.to(dtype)
+
+    def dense(self, operator: nn.Module, x: Tensor, causal: bool) -> Tensor:
+        """The naive twin: the operator's matrix, written out."""
+        matrix = toeplitz_matrix(operator.kernel(x.shape[-2]), causal)
+        return torch.einsum("cij,bjc->bic", matrix, x)
+
+    @BOTH
+    @pytest.mark.parametrize("batch", [0, 1, 2])
+    @pytest.mark.parametrize("n", LENGTHS)
+    def test_values_and_gradients_equal_the_dense_matrix(
+        self, n: int, batch: int, causal: bool
+    ) -> None:
+        operator = self.make(causal)
+        x = self.inputs(n, batch).requires_grad_()
+        sources = [x, *operator.parameters()]
+        grad = torch.randn_like(x)
+        y, expected = operator(x), self.dense(operator, x, causal)
+        torch.testing.assert_close(y, expected)
+        for value, reference in zip(
+            torch.autograd.grad(y, sources, grad),
+            torch.autograd.grad(expected, sources, grad),
+            strict=True,
+        ):
+            torch.testing.assert_close(value, reference)
+
+    @BOTH
+    @pytest.mark.parametrize("n", LENGTHS)
+    def test_the_kernel_is_the_impulse_response(self, n: int, causal: bool) -> None:
+        operator = self.make(causal)
+        impulse = torch.zeros(1, n, self.channels, dtype=torch.float64)
+        taps = operator.kernel(n)
+        if causal:
+            impulse[:, 0] = 1
+            assert taps.shape == (self.channels, n)
+            torch.testing.assert_close(operator(impulse)[0].T, taps)
+        else:
+            middle = n // 2
+            impulse[:, middle] = 1
+            assert taps.shape == (self.channels, 2 * n - 1)
+            start = n - 1 - middle
+            torch.testing.assert_close(operator(impulse)[0].T, taps[:, start : start + n])
+
+    def test_a_causal_operator_never_sees_the_future(self) -> None:
+        operator = self.make(True)
+        x = self.inputs(40)
+        changed = x.clone()
+        changed[:, 25:] += 10
+        before, after = operator(x), operator(changed)
+        torch.testing.assert_close(before[:, :25], after[:, :25])
+        assert not torch.allclose(before[:, 25], after[:, 25])
+
+    def test_a_bidirectional_operator_sees_the_future(self) -> None:
+        operator = self.make(False)
+        x = self.inputs(40)
+        changed = x.clone()
+        changed[:, 25:] += 10
+        assert not torch.allclose(operator(x)[:, :25], operator(changed)[:, :25])
+
+    @BOTH
+    def test_whether_a_longer_kernel_extends_a_shorter(self, causal: bool) -> None:
+        operator = self.make(causal)
+        short, long = operator.kernel(50), operator.kernel(120)
+        same = long[:, :50] if causal else long[:, 70:-70]
+        assert torch.allclose(short, same) == self.extends
+
+    @BOTH
+    def test_strides_do_not_matter(self, causal: bool) -> None:
+        operator = self.make(causal)
+        x = self.inputs(33)
+        strided = x.transpose(1, 2).contiguous().transpose(1, 2)
+        torch.testing.assert_close(operator(strided), operator(x))
+
+    @BOTH
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+    @pytest.mark.parametrize("n", [17, 300])
+    def test_half_precision_input(self, n: int, dtype: torch.dtype, causal: bool) -> None:
+        operator = self.make(causal, torch.float32)
+        x = self.inputs(n, dtype=dtype)
+        y = operator(x)
+        reference = self.dense(operator.double(), x.double(), causal)
+        assert y.dtype == dtype
+        assert (y.double() - reference).norm() < 1e-2 * reference.norm()
+
+    @BOTH
+    def test_autocast_keeps_the_kernel_in_full_precision(self, causal: bool) -> None:
+        operator = self.make(causal, torch.float32)
+        taps = operator.kernel(300)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(operator.kernel(300), taps)
+
+    @BOTH
+    def test_half_precision_weights_still_tell_lags_apart(self, causal: bool) -> None:
+        operator = self.make(causal, torch.bfloat16)
+        taps = operator.kernel(600)
+        assert taps.dtype == torch.float32
+        torch.testing.assert_close(taps, operator.float().kernel(600))
+
+    @BOTH
+    @pytest.mark.filterwarnings("ignore")  # deprecations inside torch's compiler
+    def test_it_compiles_without_a_graph_break(self, causal: bool) -> None:
+        operator = self.make(causal, torch.float32)
+        x = self.inputs(200, dtype=torch.float32).requires_grad_()
+        y, expected = torch.compile(operator, fullgraph=True)(x), operator(x)
+        torch.testing.assert_close(y, expected, atol=1e-4, rtol=1e-4)
+        sources = [x, *operator.parameters()]
+        for value, reference in zip(
+            torch.autograd.grad(y.square().sum(), sources),
+            torch.autograd.grad(expected.square().sum(), sources),
+            strict=True,
+        ):
+            assert (value - reference).norm() <= 1e-3 * reference.norm() + 1e-6
+
+    @BOTH
+    def test_weights_travel_without_pickle(self, causal: bool) -> None:
+        operator = self.make(causal, torch.float32)
+        torch.manual_seed(1)
+        other = self.build(self.channels, causal)
+        other.load_state_dict(load(save(operator.state_dict())))
+        assert torch.equal(other.kernel(30), operator.kernel(30))
+        buffer = io.BytesIO()
+        torch.save(operator.state_dict(), buffer)
+        buffer.seek(0)
+        other.load_state_dict(torch.load(buffer, weights_only=True))
+        assert torch.equal(other.kernel(30), operator.kernel(30))
+
+    @BOTH
+    def test_a_seed_decides_everything(self, causal: bool) -> None:
+        first, second = self.make(causal), self.make(causal)
+        x = self.inputs(30)
+        assert torch.equal(first(x), second(x))
+
+    @pytest.mark.gpu
+    @BOTH
+    def test_it_moves_between_devices(self, causal: bool) -> None:
+        operator = self.make(causal)
+        x = self.inputs(300)
+        expected = operator(x)
+        torch.testing.assert_close(operator.cuda()(x.cuda()).cpu(), expected)
+
+    @BOTH
+    @pytest.mark.parametrize("shape", [(2, 5, 3), (5,), (2, 0, 4)], ids=str)
+    def test_wrong_shapes_are_named(self, shape: tuple[int, ...], causal: bool) -> None:
+        operator = self.make(causal, torch.float32)
+        with pytest.raises(ValueError, match=r"\(batch, length, channels\).*got"):
+            operator(torch.ones(shape))
+
+    @BOTH
+    def test_a_kernel_of_no_length_is_refused(self, causal: bool) -> None:
+        with pytest.raises(ValueError, match="n ≥ 1; got 0"):
+            self.make(causal).kernel(0)

@@ -1,0 +1,99 @@
+"""The layers of a Toeplitz network: gated mixing of positions, gated mixing of channels."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tnnlab.norms import NORMS, lookup
+from tnnlab.operators.base import ToeplitzOperator
+
+
+class GTU(nn.Module):
+    """Gated Toeplitz unit (Qin et al., ICLR 2023, §3.5).
+
+    ``u = SiLU(x W_u + b_u)``, ``v = SiLU(x W_v + b_v)``, ``out = (u ⊙ operator(v)) W_o + b_o``.
+    The inner width is the operator's number of channels: e · width for an expansion e.
+    Weights and biases start from N(0, 0.02²), as published.
+
+    Args:
+        width: channels in and out.
+        operator: mixes positions, ``(batch, length, inner)`` to the same.
+
+    Shape: ``(batch, length, width)`` to the same.
+    """
+
+    def __init__(self, width: int, operator: ToeplitzOperator) -> None:
+        super().__init__()
+        inner = operator.channels
+        self.u_proj = nn.Linear(width, inner)
+        self.v_proj = nn.Linear(width, inner)
+        self.operator = operator
+        self.o = nn.Linear(inner, width)
+        for linear in (self.u_proj, self.v_proj, self.o):
+            nn.init.normal_(linear.weight, std=0.02)
+            nn.init.normal_(linear.bias, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        u, v = F.silu(self.u_proj(x)), F.silu(self.v_proj(x))
+        return self.o(u * self.operator(v))
+
+
+class GLU(nn.Module):
+    """Gated linear unit: ``(SiLU(x W_1 + b_1) ⊙ (x W_2 + b_2)) W_3 + b_3`` (Shazeer, 2020).
+
+    Args:
+        width: channels in and out.
+        inner: channels between.
+
+    Shape: ``(..., width)`` to the same.
+    """
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.l1 = nn.Linear(width, inner)
+        self.l2 = nn.Linear(width, inner)
+        self.l3 = nn.Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.l3(F.silu(self.l1(x)) * self.l2(x))
+
+
+class TNNBlock(nn.Module):
+    """One block: a GTU mixes positions, a GLU mixes channels, each with a residual connection.
+
+    Pre-norm, ``x + GTU(norm(x))`` and ``x + GLU(norm(x))``, or post-norm,
+    ``norm(x + GTU(x))`` and ``norm(x + GLU(x))``.
+
+    Args:
+        gtu, glu: the two mixers.
+        width: channels in and out.
+        norm: ``"rms"`` or ``"layer"``.
+        pre_norm: normalise before each mixer (else after its residual).
+        dropout: on each mixer's output, before it is added; in [0, 1).
+
+    Shape: ``(batch, length, width)`` to the same.
+    """
+
+    def __init__(
+        self,
+        gtu: GTU,
+        glu: GLU,
+        *,
+        width: int,
+        norm: str = "rms",
+        pre_norm: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        make_norm = lookup("the norm", norm, NORMS)
+        self.gtu, self.glu = gtu, glu
+        self.gtu_norm, self.glu_norm = make_norm(width), make_norm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.pre_norm = pre_norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        for norm, mixer in ((self.gtu_norm, self.gtu), (self.glu_norm, self.glu)):
+            if self.pre_norm:
+                x = x + self.dropout(mixer(norm(x)))
+            else:
+                x = norm(x + self.dropout(mixer(x)))
+        return x

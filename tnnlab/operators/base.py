@@ -1,0 +1,55 @@
+"""What every Toeplitz operator is: a module that generates a kernel and applies it."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from tnnlab.ops import toeplitz_matmul
+
+
+class ToeplitzOperator(nn.Module, ABC):
+    """A Toeplitz matrix per channel, whose kernel a subclass generates for any length.
+
+    ``operator(x)`` equals ``toeplitz_matmul(operator.kernel(n), x)``; plots, conversions and
+    tests use only these two.
+
+    Args:
+        channels: the number of channels, each with a kernel of its own.
+        causal: whether output i sees inputs 0 … i only.
+    """
+
+    def __init__(self, channels: int, *, causal: bool) -> None:
+        super().__init__()
+        if channels < 1:
+            raise ValueError(f"an operator has at least one channel, got {channels}")
+        self.channels = channels
+        self.causal = causal
+
+    @abstractmethod
+    def kernel(self, n: int) -> Tensor:
+        """The taps at length n: ``(channels, n)`` if causal, else ``(channels, 2n - 1)``.
+
+        Lag 0 comes first in a causal kernel, lag -(n-1) in a bidirectional one. float32 (float64
+        if the weights are), differentiable in the operator's parameters.
+
+        Raises:
+            ValueError: n is below 1.
+        """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix positions: ``(batch, n, channels)`` to the same, for any n ≥ 1.
+
+        Raises:
+            ValueError: the last dimension is not ``channels``, or there are fewer than 2.
+        """
+        if x.ndim < 2 or x.shape[-1] != self.channels or x.shape[-2] < 1:
+            raise ValueError(
+                f"{type(self).__name__} takes (batch, length, channels) with length ≥ 1 and "
+                f"channels = {self.channels}; got {tuple(x.shape)}"
+            )
+        kernel = self.kernel(x.shape[-2])
+        y = toeplitz_matmul(kernel, x.transpose(-1, -2), causal=self.causal)
+        return y.transpose(-1, -2)
+
+    def extra_repr(self) -> str:
+        return f"channels={self.channels}, causal={self.causal}"

@@ -1,0 +1,66 @@
+"""The relative position encoder: a small MLP from a position to one number per channel."""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tnnlab.norms import NORMS, lookup
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+
+
+class RPE(nn.Module):
+    """Relative position encoder (Qin et al., ICLR 2023, §3.3).
+
+    ``Linear(1, width)``, then ``depth`` times [norm, activation, ``Linear(width, width)``], then
+    norm, activation, ``Linear(width, channels)``.
+
+    It computes in float32 (float64 if its weights are) even under autocast or with half-precision
+    weights: bfloat16 cannot tell lag 511 from 512.
+
+    Args:
+        channels: numbers produced for each position.
+        width: of the hidden layers.
+        depth: hidden layers, 0 or more.
+        activation: ``"relu"``, ``"gelu"`` or ``"silu"``.
+        norm: ``"rms"`` (no parameters) or ``"layer"``.
+
+    Shape: positions ``(n,)`` to ``(n, channels)``.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        width: int = 64,
+        depth: int = 6,
+        activation: str = "relu",
+        norm: str = "rms",
+    ) -> None:
+        super().__init__()
+        make_activation = lookup("the RPE's activation", activation, ACTIVATIONS)
+        make_norm = lookup("the RPE's norm", norm, NORMS)
+
+        def layer(out_features: int) -> nn.Sequential:
+            linear = nn.Linear(width, out_features)
+            return nn.Sequential(make_norm(width), make_activation(), linear)
+
+        self.pos_proj = nn.Linear(1, width)
+        self.layers = nn.ModuleList(layer(width) for _ in range(depth))
+        self.out = layer(channels)
+
+    def forward(self, positions: Tensor) -> Tensor:
+        weight = self.pos_proj.weight
+        dtype = torch.promote_types(weight.dtype, torch.float32)
+        with torch.autocast(weight.device.type, enabled=False):
+            x = _linear(self.pos_proj, positions.to(dtype).unsqueeze(-1))
+            for layer in (*self.layers, self.out):
+                norm, activation, linear = cast(nn.Sequential, layer)
+                x = _linear(cast(nn.Linear, linear), activation(norm(x)))
+        return x
+
+
+def _linear(linear: nn.Linear, x: Tensor) -> Tensor:
+    return F.linear(x, linear.weight.to(x.dtype), linear.bias.to(x.dtype))

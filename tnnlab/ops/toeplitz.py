@@ -1,0 +1,211 @@
+"""The one operation of this package: a Toeplitz matrix per channel, times a sequence.
+
+    y[..., c, i] = Σ_j kernel[c, i - j] · x[..., c, j]
+
+Tensors have their length last. A causal kernel holds lags 0 … n-1; a bidirectional one lags
+-(n-1) … n-1, in this order. See Qin et al., "Toeplitz Neural Network for Sequence Modeling"
+(ICLR 2023), §3.2, and Gray, "Toeplitz and Circulant Matrices: A Review", §3.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tnnlab.ops.fft import fast_size
+
+METHODS = ("auto", "dense", "fft")
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_HALF = (torch.float16, torch.bfloat16)
+
+# Up to these lengths a dense product is faster than the FFT, forward and backward together
+# (`tnnlab.ops.crossover` measures them).
+_DENSE_UP_TO = {"cpu": 128, "cuda": 256}
+# A dense product stores channels · n² numbers: beyond this many bytes it is not worth its memory.
+_DENSE_BYTES = 2**30
+
+
+class Choice(NamedTuple):
+    """What :func:`toeplitz_matmul` would run, and why."""
+
+    method: str
+    reason: str
+
+
+def choose_method(
+    length: int, channels: int, *, device: torch.device | str, dtype: torch.dtype
+) -> Choice:
+    """Say which method ``method="auto"`` picks, and why.
+
+    Args:
+        length: n, the number of positions.
+        channels: the number of Toeplitz matrices.
+        device: where the product runs.
+        dtype: of ``x``.
+
+    >>> choose_method(16, 8, device="cpu", dtype=torch.float32).method
+    'dense'
+    >>> choose_method(4096, 8, device="cpu", dtype=torch.float32).method
+    'fft'
+    """
+    device_type = torch.device(device).type
+    limit = _DENSE_UP_TO.get(device_type, 64)
+    if length > limit:
+        return Choice("fft", f"n = {length} is above the crossover n = {limit} on {device_type}")
+    size = channels * length**2 * dtype.itemsize
+    if size > _DENSE_BYTES:
+        return Choice("fft", f"dense matrices would take {size / 2**20:,.0f} MiB")
+    return Choice("dense", f"n = {length} is at most the crossover n = {limit} on {device_type}")
+
+
+def toeplitz_matrix(kernel: Tensor, causal: bool) -> Tensor:
+    """Write the Toeplitz matrix out: ``T[..., i, j] = kernel at lag i - j``.
+
+    Args:
+        kernel: taps, ``(..., n)`` if causal (lag 0 first), else ``(..., 2n - 1)``
+            (lag -(n-1) first).
+        causal: whether negative lags are zero.
+
+    Returns:
+        ``(..., n, n)``, differentiable in ``kernel``.
+
+    Raises:
+        ValueError: a bidirectional kernel of even length, or no taps at all.
+
+    >>> toeplitz_matrix(torch.tensor([1.0, 2.0, 3.0]), causal=True)
+    tensor([[1., 0., 0.],
+            [2., 1., 0.],
+            [3., 2., 1.]])
+    """
+    if kernel.ndim < 1 or kernel.shape[-1] < 1 or not (causal or kernel.shape[-1] % 2):
+        raise ValueError(
+            f"a {'causal' if causal else 'bidirectional'} kernel has shape "
+            f"{'(..., n)' if causal else '(..., 2n - 1), an odd number of lags'}, n ≥ 1; "
+            f"got {tuple(kernel.shape)}"
+        )
+    if causal:
+        n = kernel.shape[-1]
+        kernel = F.pad(kernel, (n - 1, 0))
+    else:
+        n = (kernel.shape[-1] + 1) // 2
+    # Windows of the reversed kernel are the rows, last row first.
+    return kernel.flip(-1).unfold(-1, n, 1).flip(-2)
+
+
+def toeplitz_matmul(kernel: Tensor, x: Tensor, *, causal: bool, method: str = "auto") -> Tensor:
+    """Multiply a sequence by one Toeplitz matrix per channel.
+
+    Args:
+        kernel: taps, ``(channels, n)`` if causal, else ``(channels, 2n - 1)`` (lag -(n-1) first).
+            Its dtype is that of ``x``, or float32 where ``x`` is float16 or bfloat16.
+        x: ``(..., channels, n)`` with any leading dimensions; float16, bfloat16, float32, float64.
+        causal: whether output i sees inputs 0 … i only.
+        method: ``"dense"`` multiplies by the matrix, O(n²); ``"fft"`` by its circulant embedding,
+            O(n log n), in float32 arithmetic (float64 for float64 input), also under autocast;
+            ``"auto"`` takes what :func:`choose_method` says.
+
+    Returns:
+        Same shape and dtype as ``x``; differentiable (twice) in both arguments. The FFT keeps its
+        inputs for the backward pass, not their spectra, which are more than four times as large.
+
+    Raises:
+        ValueError: shapes that do not fit, or an unknown method.
+        TypeError: a dtype that is not supported.
+
+    >>> kernel = torch.tensor([[1.0, 0.5, 0.25]])
+    >>> toeplitz_matmul(kernel, torch.tensor([[1.0, 0.0, 2.0]]), causal=True)
+    tensor([[1.0000, 0.5000, 2.2500]])
+    """
+    _check(kernel, x, causal)
+    if method not in METHODS:
+        raise ValueError(f"method is one of {', '.join(map(repr, METHODS))}; got {method!r}")
+    if x.numel() == 0:  # FFT libraries refuse an empty batch; the graph stays connected
+        return (x * kernel[:, :1]).to(x.dtype)
+    if method == "auto":
+        method = choose_method(x.shape[-1], x.shape[-2], device=x.device, dtype=x.dtype).method
+    if method == "dense":
+        return _dense(kernel, x, causal)
+    return _FFTProduct.apply(kernel, x, causal)  # type: ignore[no-any-return]
+
+
+def _check(kernel: Tensor, x: Tensor, causal: bool) -> None:
+    if x.ndim < 2 or x.shape[-1] < 1:
+        raise ValueError(f"x has shape (..., channels, n) with n ≥ 1; got {tuple(x.shape)}")
+    channels, n = x.shape[-2:]
+    expected = (channels, n if causal else 2 * n - 1)
+    if tuple(kernel.shape) != expected:
+        raise ValueError(
+            f"for x of shape {tuple(x.shape)} a {'causal' if causal else 'bidirectional'} kernel "
+            f"has shape (channels, {'n' if causal else '2n - 1'}) = {expected}; "
+            f"got {tuple(kernel.shape)}"
+        )
+    if x.dtype not in _DTYPES:
+        raise TypeError(f"x is float16, bfloat16, float32 or float64; got {x.dtype}")
+    if kernel.dtype != x.dtype and not (kernel.dtype == torch.float32 and x.dtype in _HALF):
+        raise TypeError(
+            f"kernel has the dtype of x ({x.dtype})"
+            f"{' or float32' if x.dtype in _HALF else ''}; got {kernel.dtype}"
+        )
+    if kernel.device != x.device:
+        raise ValueError(f"kernel and x lie on one device; got {kernel.device} and {x.device}")
+
+
+def _dense(kernel: Tensor, x: Tensor, causal: bool) -> Tensor:
+    # Without autocast, which would round a float32 product to half precision.
+    with torch.autocast(x.device.type, enabled=False):
+        matrix = toeplitz_matrix(kernel.to(x.dtype), causal)
+        return torch.einsum("cij,...cj->...ci", matrix, x)
+
+
+class _FFTProduct(torch.autograd.Function):
+    """The product as a circular convolution of size N ≥ 2n - 1 (Gray, §3).
+
+    With the kernel's lags laid out from its first one, lag 0 stands at ``start`` (0, or n - 1 for
+    a bidirectional kernel) and output i at ``start + i``. What wraps around the circle falls on
+    the first n - 1 places of a bidirectional product and beyond the first n of a causal one:
+    never on an output.
+
+    The backward pass transforms its saved inputs again: one more FFT of each, in place of keeping
+    a complex spectrum of twice the length. It is written in differentiable operations, so that
+    second derivatives come for free.
+    """
+
+    @staticmethod
+    def forward(kernel: Tensor, x: Tensor, causal: bool) -> Tensor:
+        n = x.shape[-1]
+        start = 0 if causal else n - 1
+        size = fast_size(2 * n - 1)
+        y = _inverse(_spectrum(kernel, size) * _spectrum(x, size), size)
+        return y[..., start : start + n].to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, bool], output: Tensor) -> None:
+        kernel, x, ctx.causal = inputs
+        ctx.save_for_backward(kernel, x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
+        kernel, x = ctx.saved_tensors
+        n = x.shape[-1]
+        start = 0 if ctx.causal else n - 1
+        size = fast_size(2 * n - 1)
+        grad_spectrum = _spectrum(F.pad(grad, (start, 0)), size)
+        grad_kernel = grad_x = None
+        if ctx.needs_input_grad[0]:  # correlate with the input, summed over the batch
+            product = _spectrum(x, size).conj() * grad_spectrum
+            product = product.reshape(-1, *product.shape[-2:]).sum(0)
+            grad_kernel = _inverse(product, size)[..., : kernel.shape[-1]].to(kernel.dtype)
+        if ctx.needs_input_grad[1]:  # correlate with the kernel: the transposed matrix
+            product = _spectrum(kernel, size).conj() * grad_spectrum
+            grad_x = _inverse(product, size)[..., :n].to(x.dtype)
+        return grad_kernel, grad_x, None
+
+
+def _spectrum(x: Tensor, size: int) -> Tensor:
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    return torch.fft.rfft(x.to(dtype), n=size)
+
+
+def _inverse(spectrum: Tensor, size: int) -> Tensor:
+    return torch.fft.irfft(spectrum, n=size)

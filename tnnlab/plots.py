@@ -1,0 +1,98 @@
+"""One look for every figure: colours that colour-blind readers can tell apart, a few sizes.
+
+    from tnnlab import plots
+
+    plots.use_style()
+    figure, axes = plt.subplots(figsize=plots.size(2), ncols=2)
+
+Figures are dark on white; the book's dark mode turns them over by itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tnnlab._extras import require
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+    from numpy.typing import ArrayLike
+
+# After Okabe and Ito, darkened for contrast on white; the explorers use the first four.
+COLOURS = ("#0072b2", "#c24e00", "#007a5a", "#a8487f", "#8a6d00", "#3d3d3d")
+DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1)), "-")
+WIDTH = 7.0  # inches: the text column
+
+
+def size(columns: int = 1, height: float = 2.8) -> tuple[float, float]:
+    """Figure size in inches for this many panels side by side, never wider than the text."""
+    return (WIDTH if columns > 1 else 0.7 * WIDTH, height)
+
+
+def use_style() -> None:
+    """Set matplotlib's defaults for the book, and vector output in notebooks.
+
+    Lines differ by colour and dash. Raises ImportError without matplotlib (the extra `book`).
+    """
+    require("matplotlib", extra="book")
+    import matplotlib as mpl
+    from cycler import cycler
+
+    style: dict[str, Any] = {
+        "figure.figsize": size(),
+        "figure.dpi": 100,
+        "figure.facecolor": "white",
+        "figure.constrained_layout.use": True,
+        "axes.prop_cycle": cycler(color=COLOURS) + cycler(linestyle=DASHES),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "axes.titlesize": 11,
+        "axes.titleweight": "semibold",
+        "axes.labelsize": 10,
+        "grid.color": "0.88",
+        "grid.linewidth": 0.8,
+        "xtick.labelsize": 9,
+        "ytick.labelsize": 9,
+        "font.size": 10,
+        "legend.fontsize": 9,
+        "legend.frameon": False,
+        "lines.linewidth": 1.6,
+        "image.interpolation": "nearest",
+        "svg.fonttype": "path",
+        "svg.hashsalt": "tnnlab",
+    }
+    mpl.rcParams.update(style)
+    _vector_output()
+
+
+def _vector_output() -> None:
+    """SVG in Jupyter; nothing to do elsewhere."""
+    import sys
+
+    ipython = sys.modules.get("IPython")
+    if ipython is not None and ipython.get_ipython() is not None:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg")
+
+
+def show_matrix(axes: Axes, matrix: ArrayLike, *, colourbar: bool = False) -> AxesImage:
+    """Draw a matrix `(rows, columns)`: blue above zero, orange below, white at zero."""
+    require("matplotlib", extra="book")
+    from matplotlib.colors import LinearSegmentedColormap
+
+    values = np.asarray(matrix)
+    if values.ndim != 2:
+        raise ValueError(f"show_matrix draws a matrix (rows, columns); got shape {values.shape}")
+    most = float(np.nanmax(np.abs(values))) or 1.0
+    colours = LinearSegmentedColormap.from_list("tnnlab", [COLOURS[1], "white", COLOURS[0]])
+    image = axes.imshow(values, cmap=colours, vmin=-most, vmax=most)
+    axes.grid(False)
+    if colourbar:
+        axes.figure.colorbar(image, ax=axes, shrink=0.85)
+    return image
