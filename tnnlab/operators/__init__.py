@@ -1,7 +1,10 @@
 """Kernel generators, one file per idea, all with one interface: ``operator(x)``, ``kernel(n)``."""
 
 from tnnlab.operators.base import ToeplitzOperator
+from tnnlab.operators.fd import FDTNO
 from tnnlab.operators.rpe import RPE
+from tnnlab.operators.rtf import RTF
+from tnnlab.operators.ski import SKITNO
 from tnnlab.operators.tno import TNO
 
-__all__ = ["RPE", "TNO", "ToeplitzOperator"]
+__all__ = ["FDTNO", "RPE", "RTF", "SKITNO", "TNO", "ToeplitzOperator"]

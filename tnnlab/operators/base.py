@@ -7,6 +7,19 @@ from torch import Tensor, nn
 from tnnlab.ops import toeplitz_matmul
 
 
+def check_input(operator: nn.Module, x: Tensor) -> None:
+    """Refuse what is not ``(batch, length, channels)`` for an operator's channels, length ≥ 1.
+
+    Raises:
+        ValueError: says what was given and what fits.
+    """
+    if x.ndim < 2 or x.shape[-1] != operator.channels or x.shape[-2] < 1:
+        raise ValueError(
+            f"{type(operator).__name__} takes (batch, length, channels) with length ≥ 1 and "
+            f"channels = {operator.channels}; got {tuple(x.shape)}"
+        )
+
+
 class ToeplitzOperator(nn.Module, ABC):
     """A Toeplitz matrix per channel, whose kernel a subclass generates for any length.
 
@@ -42,11 +55,7 @@ class ToeplitzOperator(nn.Module, ABC):
         Raises:
             ValueError: the last dimension is not ``channels``, or there are fewer than 2.
         """
-        if x.ndim < 2 or x.shape[-1] != self.channels or x.shape[-2] < 1:
-            raise ValueError(
-                f"{type(self).__name__} takes (batch, length, channels) with length ≥ 1 and "
-                f"channels = {self.channels}; got {tuple(x.shape)}"
-            )
+        check_input(self, x)
         kernel = self.kernel(x.shape[-2])
         y = toeplitz_matmul(kernel, x.transpose(-1, -2), causal=self.causal)
         return y.transpose(-1, -2)

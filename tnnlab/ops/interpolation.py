@@ -1,0 +1,62 @@
+"""Interpolation from a few inducing points to all positions, as structured kernel interpolation
+uses it (Wilson & Nickisch, 2015; Moreno, Mei & Walters, "SKI to go Faster", 2023, §3.2).
+
+A matrix W, n × r, with ``degree + 1`` non-zeros in a row: row i holds the Lagrange weights of
+position i on the ``degree + 1`` inducing points nearest to it. Rows sum to 1, and polynomials up
+to ``degree`` are reproduced exactly.
+"""
+
+import torch
+from torch import Tensor
+
+DEGREES = (1, 3)
+
+
+def inducing_points(n: int, r: int) -> Tensor:
+    """r points evenly spaced over [0, n - 1], both ends included: float64 ``(r,)``.
+
+    Raises:
+        ValueError: n is below 1 or r below 2.
+    """
+    if n < 1 or r < 2:
+        raise ValueError(f"inducing points need n ≥ 1 positions and r ≥ 2 points; got {n}, {r}")
+    return torch.linspace(0, n - 1, r, dtype=torch.float64)
+
+
+def interpolation_weights(n: int, r: int, degree: int = 1) -> tuple[Tensor, Tensor]:
+    """W as its non-zeros: which inducing points each position uses, and with what weight.
+
+    Args:
+        n: positions 0 … n - 1.
+        r: inducing points, at least degree + 1.
+        degree: 1 (linear) or 3 (cubic).
+
+    Returns:
+        indices ``(n, degree + 1)``, int64, and weights ``(n, degree + 1)``, float64.
+
+    Raises:
+        ValueError: another degree, or too few points for it.
+    """
+    if degree not in DEGREES:
+        raise ValueError(f"degree is 1 (linear) or 3 (cubic); got {degree}")
+    if n < 1 or r < degree + 1:
+        raise ValueError(
+            f"degree {degree} needs n ≥ 1 positions and r ≥ {degree + 1} inducing points; "
+            f"got n = {n}, r = {r}"
+        )
+    # In units of the spacing the points are 0 … r - 1. At n = 1 they coincide: position 0 is 0.
+    position = torch.arange(n, dtype=torch.float64) * ((r - 1) / max(n - 1, 1))
+    first = (position.floor().long() - degree // 2).clamp(0, r - 1 - degree)
+    indices = first[:, None] + torch.arange(degree + 1)
+    weights = torch.ones(n, degree + 1, dtype=torch.float64)
+    for j in range(degree + 1):
+        for other in range(degree + 1):
+            if other != j:
+                weights[:, j] *= (position - indices[:, other]) / (j - other)
+    return indices, weights
+
+
+def interpolation_matrix(n: int, r: int, degree: int = 1) -> Tensor:
+    """W as a dense matrix, float64 ``(n, r)``; arguments as :func:`interpolation_weights`."""
+    indices, weights = interpolation_weights(n, r, degree)
+    return torch.zeros(n, r, dtype=torch.float64).scatter(1, indices, weights)

@@ -1,0 +1,114 @@
+"""Rational transfer functions: a few coefficients, a kernel of any length.
+
+    H(z) = h_0 + (b_1 z⁻¹ + … + b_s z⁻ˢ) / (1 + a_1 z⁻¹ + … + a_s z⁻ˢ)
+
+Coefficients are ``(channels, s)``, ``h_0`` is ``(channels,)``. See Parnichkun et al., "State-Free
+Inference of State-Space Models: The Transfer Function Approach" (ICML 2024), §3.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def rational_taps(a: Tensor, b: Tensor, h0: Tensor, length: int) -> Tensor:
+    """The kernel whose spectrum on ``length`` roots of unity is H: state-free, O(L log L).
+
+    It is the impulse response *aliased in time*, ``Σ_q k_{m + qL}``: what decays slower than the
+    length wraps around. :func:`unaliased` gives the system that has these taps without wrapping.
+
+    Args:
+        a, b: denominators and numerators, ``(channels, s)``.
+        h0: the tap at lag 0, ``(channels,)``.
+        length: L, even.
+
+    Returns:
+        taps at lags 0 … L - 1, ``(channels, L)``; differentiable.
+
+    Raises:
+        ValueError: shapes that do not fit, or an odd length.
+    """
+    _check(a, b, h0)
+    if length < 2 or length % 2:
+        raise ValueError(f"the number of roots of unity is even, at least 2; got {length}")
+    numerator = torch.fft.rfft(_fold(F.pad(b, (1, 0)), length))
+    denominator = torch.fft.rfft(_fold(F.pad(a, (1, 0), value=1.0), length))
+    taps = torch.fft.irfft(numerator / denominator, n=length)
+    return torch.cat([taps[:, :1] + h0[:, None], taps[:, 1:]], dim=1)
+
+
+def impulse_response(a: Tensor, b: Tensor, h0: Tensor, n: int) -> Tensor:
+    """The exact taps at lags 0 … n - 1, ``(channels, n)``: the recurrence fed one impulse.
+
+    The naive twin of :func:`rational_taps`: one step per lag, no aliasing.
+    """
+    _check(a, b, h0)
+    state = torch.zeros_like(a)
+    taps = []
+    for lag in range(n):
+        x = torch.ones_like(h0) if lag == 0 else torch.zeros_like(h0)
+        y, state = rational_step(a, b, h0, x, state)
+        taps.append(y)
+    return torch.stack(taps, dim=-1)
+
+
+def rational_step(
+    a: Tensor, b: Tensor, h0: Tensor, x: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One step of the companion recurrence: a dot product and a shift, O(s) per channel.
+
+    Args:
+        a, b, h0: as above.
+        x: the input, ``(..., channels)``.
+        state: ``(..., channels, s)``, newest entry first; zeros to begin with.
+
+    Returns:
+        the output ``(..., channels)`` and the next state.
+    """
+    y = (b * state).sum(-1) + h0 * x
+    newest = x - (a * state).sum(-1)
+    return y, torch.cat([newest[..., None], state[..., :-1]], dim=-1)
+
+
+def companion_matrix(a: Tensor) -> Tensor:
+    """The state matrix A of the recurrence, ``(channels, s, s)``; its eigenvalues are the poles."""
+    order = a.shape[-1]
+    shift = torch.eye(order, dtype=a.dtype, device=a.device).roll(1, dims=0)
+    matrix = shift.expand(*a.shape[:-1], order, order).clone()
+    matrix[..., 0, :] = -a
+    return matrix
+
+
+def unaliased(a: Tensor, b: Tensor, h0: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """The ``(b, h_0)`` whose exact impulse response is the aliased one, over ``length`` lags.
+
+    ``C = C' (I - Aᴸ)⁻¹`` (ICML 2024, §3.3). Wrapping also adds to lag 0: ``h_0`` takes
+    ``Σ_{q ≥ 1} k_{qL}``.
+
+    Raises:
+        ValueError: a pole on an L-th root of unity, where the aliased kernel is not defined.
+    """
+    _check(a, b, h0)
+    matrix = companion_matrix(a)
+    power = torch.linalg.matrix_power(matrix, length - 1)  # Aᴸ⁻¹, then Aᴸ
+    eye = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
+    wrapped, info = torch.linalg.solve_ex((eye - power @ matrix).mT, b[..., None])
+    if bool(info.any()):
+        raise ValueError(f"a pole lies on a root of unity of length {length}: the sum diverges")
+    wrapped = wrapped[..., 0]
+    # The input enters the newest entry of the state: B = e_1, so Aᴸ⁻¹ B is the first column.
+    return wrapped, h0 + (wrapped * power[..., :, 0]).sum(-1)
+
+
+def _fold(coefficients: Tensor, length: int) -> Tensor:
+    """Wrap a polynomial longer than ``length``: on the roots of unity, z^(m + L) = z^m."""
+    missing = -coefficients.shape[-1] % length
+    return F.pad(coefficients, (0, missing)).unflatten(-1, (-1, length)).sum(-2)
+
+
+def _check(a: Tensor, b: Tensor, h0: Tensor) -> None:
+    if a.ndim != 2 or a.shape != b.shape or h0.shape != a.shape[:1]:
+        raise ValueError(
+            "a and b have shape (channels, order), h0 (channels,); "
+            f"got {tuple(a.shape)}, {tuple(b.shape)}, {tuple(h0.shape)}"
+        )
