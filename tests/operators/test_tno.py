@@ -16,6 +16,11 @@ class TestTNOLearnedDecay(OperatorContract):
         return TNO(channels, causal=causal, decay=0.9, learned_decay=True, rpe_depth=0)
 
 
+class TestTNODecayPerChannel(OperatorContract):
+    def build(self, channels: int, causal: bool) -> nn.Module:
+        return TNO(channels, causal=causal, decay=torch.linspace(0.8, 1.0, channels))
+
+
 class TestTNONormalizedLags(OperatorContract):
     extends = False  # lag / n: the kernel stretches with the length
 
@@ -65,6 +70,7 @@ def test_the_rpe_maps_positions_to_channels(activation: str, norm: str) -> None:
     ("options", "message"),
     [
         ({"decay": 0.0}, r"decay λ lies in \(0, 1\].*got 0.0"),
+        ({"decay": torch.ones(3)}, "one for each channel; got tensor"),
         ({"decay": 1.5}, "got 1.5"),
         ({"rpe_activation": "tanh"}, "'relu', 'gelu', 'silu'; got 'tanh'"),
         ({"rpe_norm": "batch"}, "'rms', 'layer'; got 'batch'"),

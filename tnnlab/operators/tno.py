@@ -19,7 +19,7 @@ class TNO(ToeplitzOperator):
         rpe_width, rpe_depth, rpe_activation, rpe_norm: of the :class:`RPE`.
         normalize_lags: feed lag / n to the RPE in place of the lag. The kernel then stretches
             with the length, and ``kernel(m)`` does not extend ``kernel(n)``.
-        decay: λ in (0, 1]; 1 means none.
+        decay: λ in (0, 1]; 1 means none. One number, or a tensor ``(channels,)``.
         learned_decay: make λ a parameter per channel, ``decay + (1 - decay) · sigmoid(γ)``.
 
     Shape: ``(batch, length, channels)`` to the same.
@@ -42,17 +42,25 @@ class TNO(ToeplitzOperator):
         rpe_activation: str = "relu",
         rpe_norm: str = "rms",
         normalize_lags: bool = False,
-        decay: float = 0.99,
+        decay: float | Tensor = 0.99,
         learned_decay: bool = False,
     ) -> None:
         super().__init__(channels, causal=causal)
-        if not 0 < decay <= 1:
-            raise ValueError(f"decay λ lies in (0, 1] (1: no decay); got {decay}")
+        rates = torch.as_tensor(decay)
+        if rates.shape not in ((), (channels,)) or not ((rates > 0) & (rates <= 1)).all():
+            raise ValueError(
+                "decay λ lies in (0, 1] (1: no decay), one number or one for each channel; "
+                f"got {decay}"
+            )
         self.rpe = RPE(
             channels, width=rpe_width, depth=rpe_depth, activation=rpe_activation, norm=rpe_norm
         )
         self.normalize_lags = normalize_lags
-        self.decay = decay
+        self.decay: float | Tensor
+        if isinstance(decay, Tensor):
+            self.register_buffer("decay", decay.expand(channels).clone())
+        else:
+            self.decay = decay
         self.gamma = nn.Parameter(torch.randn(channels)) if learned_decay else None
 
     def lags(self, n: int) -> Tensor:
@@ -67,12 +75,14 @@ class TNO(ToeplitzOperator):
         return taps * self._decay(lags.abs().to(taps.dtype))
 
     def _decay(self, distance: Tensor) -> Tensor:
-        if self.gamma is None:
-            return self.decay**distance
-        gamma = self.gamma.to(distance.dtype)
-        rate = self.decay + (1 - self.decay) * torch.sigmoid(gamma)
-        return rate.unsqueeze(-1) ** distance
+        rate = self.decay
+        if self.gamma is not None:
+            rate = rate + (1 - rate) * torch.sigmoid(self.gamma.to(distance.dtype))
+        if isinstance(rate, Tensor):
+            rate = rate.to(distance.dtype).unsqueeze(-1)
+        return rate**distance
 
     def extra_repr(self) -> str:
+        decay = "per channel" if isinstance(self.decay, Tensor) else self.decay
         learned = ", learned_decay=True" if self.gamma is not None else ""
-        return f"{super().extra_repr()}, decay={self.decay}{learned}"
+        return f"{super().extra_repr()}, decay={decay}{learned}"
