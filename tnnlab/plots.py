@@ -17,7 +17,11 @@ import numpy as np
 from tnnlab._extras import require
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+    from matplotlib.colors import Colormap
     from matplotlib.image import AxesImage
     from numpy.typing import ArrayLike
 
@@ -41,7 +45,7 @@ def use_style() -> None:
     import matplotlib as mpl
     from cycler import cycler
 
-    style: dict[str, Any] = {
+    style: Any = {
         "figure.figsize": size(),
         "figure.dpi": 100,
         "figure.facecolor": "white",
@@ -81,18 +85,62 @@ def _vector_output() -> None:
         set_matplotlib_formats("svg")
 
 
-def show_matrix(axes: Axes, matrix: ArrayLike, *, colourbar: bool = False) -> AxesImage:
-    """Draw a matrix `(rows, columns)`: blue above zero, orange below, white at zero."""
+def diverging() -> Colormap:
+    """Colours of signed numbers: blue above zero, orange below, white at zero."""
     require("matplotlib", extra="book")
     from matplotlib.colors import LinearSegmentedColormap
 
+    return LinearSegmentedColormap.from_list("tnnlab", [COLOURS[1], "white", COLOURS[0]])
+
+
+def show_matrix(axes: Axes, matrix: ArrayLike, *, colourbar: bool = False) -> AxesImage:
+    """Draw a matrix `(rows, columns)`: blue above zero, orange below, white at zero."""
+    require("matplotlib", extra="book")
     values = np.asarray(matrix)
     if values.ndim != 2:
         raise ValueError(f"show_matrix draws a matrix (rows, columns); got shape {values.shape}")
     most = float(np.nanmax(np.abs(values))) or 1.0
-    colours = LinearSegmentedColormap.from_list("tnnlab", [COLOURS[1], "white", COLOURS[0]])
-    image = axes.imshow(values, cmap=colours, vmin=-most, vmax=most)
+    image = axes.imshow(values, cmap=diverging(), vmin=-most, vmax=most)
     axes.grid(False)
     if colourbar:
         axes.figure.colorbar(image, ax=axes, shrink=0.85)
     return image
+
+
+def plot_loss(axes: Axes, record: Mapping[str, Any]) -> None:
+    """Training and validation loss of a run against its updates, with the bigram model's loss.
+
+    Args:
+        axes: to draw on.
+        record: a result record, as :func:`tnnlab.training.train` returns; ``baseline`` may be None.
+    """
+    train, validation = record["history"]["train"], record["history"]["validation"]
+    steps, losses = ([row[key] for row in train] for key in ("step", "loss"))
+    axes.plot(steps, losses, color=COLOURS[0], linestyle="-", linewidth=1, label="training")
+    steps, losses = ([row[key] for row in validation] for key in ("step", "loss_per_token"))
+    axes.plot(steps, losses, color=COLOURS[1], linestyle="none", marker="o", label="validation")
+    if record["baseline"] is not None:
+        bigram = record["baseline"]["loss_per_token"]
+        axes.axhline(bigram, color=COLOURS[5], linestyle=DASHES[1], label=f"bigram, {bigram:.2f}")
+    axes.set(xlabel="update", ylabel="nats per token")
+    axes.legend()
+
+
+def plot_kernels(axes: Axes, kernel: ArrayLike) -> QuadMesh:
+    """A causal kernel ``(channels, n)`` as an image: a row per channel, 1 + lag on a log axis.
+
+    Each channel is scaled to a largest tap of 1 and turned to make that tap positive. Channels
+    that remember longest, by the mean lag of their squared taps, are on top.
+    """
+    taps = np.asarray(kernel, dtype=np.float64)
+    if taps.ndim != 2:
+        raise ValueError(f"plot_kernels draws a kernel (channels, n); got shape {taps.shape}")
+    energy = taps**2 / np.maximum((taps**2).sum(axis=1, keepdims=True), 1e-300)
+    order = np.argsort(energy @ np.arange(taps.shape[1]))
+    largest = np.take_along_axis(taps, np.abs(taps).argmax(axis=1)[:, None], axis=1)
+    scaled = (taps / np.where(largest == 0, 1, largest))[order]
+    edges = np.arange(taps.shape[1] + 1) + 0.5, np.arange(taps.shape[0] + 1)
+    mesh = axes.pcolormesh(*edges, scaled, cmap=diverging(), vmin=-1, vmax=1, rasterized=True)
+    axes.set(xscale="log", xlabel="1 + lag", ylabel="channel, sorted", yticks=[])
+    axes.grid(False)
+    return mesh
