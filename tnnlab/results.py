@@ -30,7 +30,7 @@ def provenance(device: Any = None, *, processes: int = 1) -> Record:
 
     Returns:
         ``date`` (UTC, ISO 8601), ``tnnlab`` (version), ``commit`` and ``dirty`` (None outside a
-        checkout), ``hardware``, ``python``, ``platform``, ``torch``, ``accelerate`` (None if
+        checkout, unless the environment variable ``TNNLAB_COMMIT`` names it), ``hardware``, ``python``, ``platform``, ``torch``, ``accelerate`` (None if
         absent).
     """
     commit, dirty = _commit()
@@ -66,6 +66,9 @@ def _git(*arguments: str) -> str | None:
 
 
 def _commit() -> tuple[str | None, bool | None]:
+    # A copy without git (a container, a cluster) is told its commit: NAME, or NAME-dirty.
+    if name := os.environ.get("TNNLAB_COMMIT"):
+        return name.removesuffix("-dirty"), name.endswith("-dirty")
     # An installed copy may lie inside somebody else's repository, which does not track it.
     if not _git("ls-files", "--error-unmatch", "__init__.py"):
         return None, None
@@ -100,9 +103,21 @@ def write_record(path: str | os.PathLike[str], record: Mapping[str, Any]) -> Non
     missing = [key for key in ("name", "provenance") if key not in record]
     if missing:
         raise ValueError(f"a result record has {' and '.join(missing)}; this one has none")
-    text = json.dumps(record, indent=1, allow_nan=False)
+    text = _lines(record)
     with atomic_file(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
+
+
+def _lines(value: Any, indent: str = "") -> str:
+    """JSON with innermost objects on one line each: a history of a thousand rows stays readable."""
+    if isinstance(value, Mapping) and any(isinstance(v, Mapping | list) for v in value.values()):
+        inner = [f"{json.dumps(k)}: {_lines(v, indent + ' ')}" for k, v in value.items()]
+        opened, closed = "{", "}"
+    elif isinstance(value, list) and any(isinstance(v, Mapping | list) for v in value):
+        inner, opened, closed = [_lines(v, indent + " ") for v in value], "[", "]"
+    else:
+        return json.dumps(value, allow_nan=False)
+    return f"{opened}\n{indent} " + f",\n{indent} ".join(inner) + f"\n{indent}{closed}"
 
 
 def load_records(folder: str | os.PathLike[str] = "data/results") -> list[Record]:

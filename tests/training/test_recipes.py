@@ -1,0 +1,111 @@
+import re
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tnnlab.models import TNNConfig
+from tnnlab.training import ConfigError, RunConfig, read_recipe, recipe_names
+from tnnlab.training.recipes import FOLDER, FULL, load_recipe
+
+NAMES = recipe_names()
+
+
+def keys(config: Any = None, prefix: str = "") -> list[str]:
+    """Every dotted key that a recipe can hold."""
+    config = RunConfig() if config is None else config
+    found = []
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            found += keys(value, f"{prefix}{item.name}.")
+        elif item.name != "preset":
+            found.append(prefix + item.name)
+    return found
+
+
+def test_the_recipes() -> None:
+    assert NAMES == ["lm-stdlib", "lm-wikitext103"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_presets_are_valid(name: str) -> None:
+    for preset in (FULL, *load_recipe(name)["presets"]):
+        config = read_recipe(name, preset=preset)
+        assert (config.name, config.preset) == (name, preset)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_key_is_there_and_commented(name: str) -> None:
+    recipe = (FOLDER / f"{name}.yaml").read_text().split("\npresets:")[0]
+    section, commented = "", []
+    for line in recipe.splitlines():
+        if match := re.fullmatch(r"(\w+):( +#.*)?", line):
+            section = match[1] + "."
+        elif match := re.fullmatch(r"( *)(\w+): .*?\S +# \S.*", line):
+            commented.append((section if match[1] else "") + match[2])
+    assert commented == keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_opens_with_how_to_run_it(name: str) -> None:
+    head = (FOLDER / f"{name}.yaml").read_text().split("\n\n")[0]
+    for word in ("launch", "hardware", "expected", "run time", f"tnnlab train {name}"):
+        assert word in head
+
+
+def test_wikitext103_has_the_published_settings() -> None:
+    config = read_recipe("lm-wikitext103")
+    training = config.training
+    assert config.model == TNNConfig.wikitext103()
+    assert (config.data.tokenizer, config.data.length) == ("gpt2", 512)
+    assert training.steps * training.batch_size * config.data.length == 3_276_800_000
+    assert (training.schedule, training.warmup) == ("inverse-square-root", 4000)
+    assert (training.learning_rate, training.warmup_from) == (5e-4, 1e-7)
+    assert (training.betas, training.weight_decay, training.clip) == ((0.9, 0.98), 0.2, 1.0)
+
+
+def test_overrides_come_after_the_preset() -> None:
+    config = read_recipe("lm-stdlib", preset="smoke", overrides={"model": {"depth": 1}})
+    smoke = read_recipe("lm-stdlib", preset="smoke")
+    assert config.model.depth == 1 != smoke.model.depth
+    assert config.training == smoke.training != read_recipe("lm-stdlib").training
+
+
+def test_numbers_may_be_written_as_people_write_them(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\ntraining: {learning_rate: 5e-4, clip: null, betas: [0.8, 9e-1]}\n")
+    training = read_recipe(str(path)).training
+    assert (training.learning_rate, training.clip) == (5e-4, None)
+    assert training.betas == (0.8, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("training: {step: 3}", "unknown key training.step: did you mean training.steps"),
+        ("training: {steps: many}", r"training.steps: Expected int. Got value: many"),
+        ("training: {steps: 2.5}", r"training.steps: Expected int"),
+        ("model: {depth: 0}", "model.depth is at least 1; got 0"),
+        ("presets: {a: {modle: {}}}", "preset a: unknown key modle: did you mean model"),
+        ("presets: {full: {}}", "other than 'full'"),
+        ("preset: a", "is said by --preset"),
+        ("- a", "holds no keys"),
+        ("a: [", "no valid YAML"),
+    ],
+)
+def test_a_faulty_recipe_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "faulty.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_recipe(str(path))
+
+
+def test_names_that_do_not_exist_bring_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean lm-stdlib"):
+        read_recipe("lm-stdlb")
+    with pytest.raises(ConfigError, match="no preset 'smok': did you mean smoke"):
+        read_recipe("lm-stdlib", preset="smok")
+    with pytest.raises(ConfigError, match=r"did you mean model\.width"):
+        read_recipe("lm-stdlib", overrides={"model": {"widht": 3}})

@@ -1,0 +1,112 @@
+"""Looking at a model without touching it: loss on held-out text, and texts it draws."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tnnlab._extras import require
+from tnnlab.data import Corpus, TokenArray, Tokenizer, evaluation_metrics, evaluation_windows
+from tnnlab.generation import sample
+from tnnlab.training.config import EvaluationConfig
+
+
+@dataclass
+class HeldOut:
+    """Tokens to evaluate on, with what they were before: the units of the metrics.
+
+    Attributes:
+        tokens: array of token ids.
+        words: words in their text, counted as its corpus does.
+        bytes: UTF-8 bytes in their text.
+    """
+
+    tokens: np.ndarray
+    words: int
+    bytes: int
+
+    @classmethod
+    def of(
+        cls, split: TokenArray, corpus: Corpus, tokenizer: Tokenizer, limit: int | None
+    ) -> "HeldOut":
+        """The first ``limit`` tokens of a tokenized split (all of it for None)."""
+        if limit is None or limit >= len(split):
+            return cls(split.tokens, split.words, split.bytes)
+        tokens = split.tokens[:limit]
+        end = tokenizer.end_of_text
+        documents = np.split(tokens, np.flatnonzero(tokens == end))
+        texts = [tokenizer.decode(document[document != end]) for document in documents]
+        words = sum(corpus.count_words(text) for text in texts)
+        return cls(tokens, words, sum(len(text.encode()) for text in texts))
+
+
+def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross entropy of each target in nats: ``(b, n, vocab)`` and ``(b, n)`` to ``(b, n)``."""
+    losses = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
+    return losses.view_as(targets)
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, held_out: HeldOut, *, length: int, batch_size: int, accelerator: Any
+) -> dict[str, float]:
+    """Loss over all held-out tokens, shared by the processes of the run.
+
+    Each window starts without context from the one before it.
+
+    Args:
+        model: ``(b, n)`` tokens to ``(b, n, vocab)`` logits; its training mode is restored.
+        held_out: what to evaluate on.
+        length: tokens in a window.
+        batch_size: windows per forward pass.
+        accelerator: device and processes.
+
+    Returns:
+        ``loss_per_token`` (nats), ``perplexity_per_token``, ``perplexity_per_word``,
+        ``bits_per_byte``, and ``tokens``, the number of targets.
+    """
+    was_training = model.training
+    model.eval()
+    nats, count = 0.0, 0
+    windows = evaluation_windows(held_out.tokens, length=length, batch_size=batch_size)
+    for index, (inputs, targets, mask) in enumerate(windows):
+        if index % accelerator.num_processes == accelerator.process_index:
+            inputs, targets, mask = (t.to(accelerator.device) for t in (inputs, targets, mask))
+            nats += token_losses(model(inputs), targets)[mask].sum().item()
+            count += int(mask.sum())
+    model.train(was_training)
+    shares = require("accelerate.utils", "train").gather_object([(nats, count)])
+    nats, tokens = (sum(share) for share in zip(*shares, strict=True))
+    return {
+        **evaluation_metrics(nats, tokens=tokens, words=held_out.words, bytes=held_out.bytes),
+        "tokens": tokens,
+    }
+
+
+def draw_samples(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    config: EvaluationConfig,
+    *,
+    seed: int,
+    device: torch.device,
+) -> list[str]:
+    """Texts that the model continues from the prompt; the same seed draws the same ones."""
+    if config.samples == 0:
+        return []
+    prompt = list(tokenizer.encode(config.prompt)) or [tokenizer.end_of_text]
+    tokens = torch.tensor([prompt] * config.samples, device=device)
+    # Every length would be compiled anew.
+    with torch.compiler.set_stance("force_eager"):
+        drawn = sample(
+            model,
+            tokens,
+            max_new_tokens=config.sample_tokens,
+            temperature=config.temperature,
+            top_k=config.top_k,
+            seed=seed,
+        )
+    return [tokenizer.decode(row.tolist()) for row in drawn]

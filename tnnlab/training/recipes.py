@@ -1,0 +1,140 @@
+"""Recipes: YAML files that describe a run, checked key by key before anything starts.
+
+A recipe is a file of this package (``lm-stdlib``) or any path to one. Its keys are the fields of
+:class:`tnnlab.training.RunConfig`; ``presets`` holds partial overrides by name. What a command line
+says comes last. Types are checked by jsonargparse.
+"""
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tnnlab._extras import require
+from tnnlab.training.config import RunConfig, nearest, refuse_unknown
+from tnnlab.training.errors import ConfigError
+
+FOLDER = Path(__file__).parents[1] / "recipes"
+FULL = "full"
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_recipe(recipe: str) -> dict[str, Any]:
+    """The contents of a recipe, unchecked.
+
+    Args:
+        recipe: a name among :func:`recipe_names`, or a path to a YAML file.
+
+    Raises:
+        ConfigError: there is no such recipe, or it is no YAML mapping.
+    """
+    yaml = require("yaml", "train")
+    path = Path(recipe) if recipe.endswith((".yaml", ".yml")) else FOLDER / f"{recipe}.yaml"
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        hint = nearest(recipe, recipe_names())
+        raise ConfigError(f"there is no recipe {recipe}: {hint} (a path ends in .yaml)") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds no keys")
+    presets = values.setdefault("presets", {})
+    if not isinstance(presets, dict) or FULL in presets or "preset" in values:
+        raise ConfigError(
+            f"{path}: presets is a mapping of names, other than {FULL!r} (the recipe itself), to "
+            "the keys that each changes; which of them is used is said by --preset"
+        )
+    return values
+
+
+def read_recipe(
+    recipe: str, *, preset: str = FULL, overrides: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """A recipe, changed by a preset, changed by overrides, as a checked configuration.
+
+    Args:
+        recipe: name or path.
+        preset: "full" (nothing changed) or a key of the recipe's ``presets``.
+        overrides: what else to change, nested as in the recipe: ``{"model": {"depth": 4}}``.
+
+    Raises:
+        ConfigError: an unknown recipe, preset or key (the message has the nearest name), a value
+            of the wrong type, settings that cannot work together.
+    """
+    values = load_recipe(recipe)
+    presets = {FULL: {}, **values.pop("presets")}
+    check_keys(values, recipe)
+    for name, changes in presets.items():
+        check_keys(changes, f"{recipe}, preset {name}")
+    if preset not in presets:
+        raise ConfigError(f"{recipe} has no preset {preset!r}: {nearest(preset, presets)}")
+    check_keys(overrides or {}, "overrides")
+    return build(merge(values, presets[preset], overrides or {}, {"preset": preset}))
+
+
+def config_parser(**settings: Any) -> Any:
+    """A jsonargparse parser with an option for every field of :class:`RunConfig`."""
+    jsonargparse = require("jsonargparse", "train")
+    parser = jsonargparse.ArgumentParser(exit_on_error=False, allow_abbrev=False, **settings)
+    parser.add_class_arguments(RunConfig)
+    return parser
+
+
+def parse_options(parser: Any, arguments: Sequence[str]) -> Any:
+    """The options that were given, and only those; ConfigError if one is unknown or ill-typed."""
+    known = [option for action in parser._actions for option in action.option_strings]
+    for argument in arguments:
+        option = argument.split("=")[0]
+        if option.startswith("--") and len(option) > 2 and option not in known:
+            raise ConfigError(f"unknown option {option}: {nearest(option, known)}")
+    try:
+        return parser.parse_args(list(arguments), defaults=False)
+    except argparse.ArgumentError as error:
+        raise ConfigError(one_line(error)) from error
+
+
+def build(values: Mapping[str, Any]) -> RunConfig:
+    """Check types through jsonargparse, and ranges through the dataclasses."""
+    parser = config_parser()
+    try:
+        return RunConfig(**vars(parser.instantiate(parser.parse_object(dict(values)))))
+    except argparse.ArgumentError as error:
+        raise ConfigError(one_line(error)) from error
+    except ConfigError:
+        raise
+    except ValueError as error:  # of the model's configuration
+        raise ConfigError(f"model.{error}") from error
+
+
+def check_keys(values: Any, where: str) -> None:
+    """Refuse unknown keys of a recipe or of one of its presets."""
+    try:
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"it holds no keys but {values!r}")
+        refuse_unknown(values)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dictionaries laid over each other; the last one that has a key decides it."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            old = merged.get(key)
+            nested = isinstance(old, Mapping) and isinstance(value, Mapping)
+            merged[key] = merge(old, value) if nested else value  # pyright: ignore
+    return merged
+
+
+def one_line(error: BaseException) -> str:
+    """A parser's message, shortened: ``training.steps: Expected int. Got value: many``."""
+    text = " ".join(str(error).split())
+    text = re.sub(r'Parser key "([^"]+)"', r"\1", text)
+    return re.sub(r"(?:a )?<class '(\w+)'>", r"\1", text)

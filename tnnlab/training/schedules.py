@@ -1,0 +1,33 @@
+"""The learning rate as a pure function of the number of updates made.
+
+Nothing is stored: a run that resumes at step s asks for the rate at s.
+"""
+
+import math
+
+from tnnlab.training.config import TrainingConfig
+
+
+def learning_rate(step: int, config: TrainingConfig) -> float:
+    """Learning rate of the update that follows ``step`` updates; ``0 <= step <= config.steps``.
+
+    All schedules begin with ``config.warmup`` updates on a line from ``warmup_from`` to the peak.
+    Then, with ``t = step``, ``w = warmup``, ``n = steps`` and the peak as the unit:
+
+    * "inverse-square-root": ``sqrt(w / t)`` (Vaswani et al., 2017, section 5.3; the published
+      TNN language models use it);
+    * "cosine": half a cosine from 1 to ``final_fraction`` at ``t = n`` (Loshchilov & Hutter, 2017);
+    * "warmup-stable-decay": 1, then a line to ``final_fraction`` over the last ``cooldown`` updates
+      (Hu et al., 2024, section 4).
+    """
+    peak, warmup = config.learning_rate, config.warmup
+    if step < warmup:
+        return config.warmup_from + (peak - config.warmup_from) * step / warmup
+    if config.schedule == "inverse-square-root":
+        return peak * math.sqrt(warmup / step)
+    if config.schedule == "cosine":
+        done = (step - warmup) / max(1, config.steps - warmup)
+        height = (1 + math.cos(math.pi * done)) / 2
+    else:
+        height = min(1.0, (config.steps - step) / config.cooldown)
+    return peak * (config.final_fraction + (1 - config.final_fraction) * height)
