@@ -17,7 +17,7 @@ import numpy as np
 from tnnlab._extras import require
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh

@@ -30,8 +30,8 @@ def provenance(device: Any = None, *, processes: int = 1) -> Record:
 
     Returns:
         ``date`` (UTC, ISO 8601), ``tnnlab`` (version), ``commit`` and ``dirty`` (None outside a
-        checkout, unless the environment variable ``TNNLAB_COMMIT`` names it), ``hardware``, ``python``, ``platform``, ``torch``, ``accelerate`` (None if
-        absent).
+        checkout, unless the environment variable ``TNNLAB_COMMIT`` names it), ``hardware``,
+        ``python``, ``platform``, ``torch``, ``accelerate`` (None if absent).
     """
     commit, dirty = _commit()
     return {
