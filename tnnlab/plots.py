@@ -56,7 +56,7 @@ def use_style() -> None:
         "axes.grid": True,
         "axes.axisbelow": True,
         "axes.titlesize": 11,
-        "axes.titleweight": "semibold",
+        "axes.titleweight": "bold",
         "axes.labelsize": 10,
         "grid.color": "0.88",
         "grid.linewidth": 0.8,

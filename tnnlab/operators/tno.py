@@ -46,8 +46,8 @@ class TNO(ToeplitzOperator):
         learned_decay: bool = False,
     ) -> None:
         super().__init__(channels, causal=causal)
-        rates = torch.as_tensor(decay)
-        if rates.shape not in ((), (channels,)) or not ((rates > 0) & (rates <= 1)).all():
+        rates = decay.flatten().tolist() if isinstance(decay, Tensor) else [decay] * channels
+        if len(rates) != channels or not all(0 < rate <= 1 for rate in rates):
             raise ValueError(
                 "decay λ lies in (0, 1] (1: no decay), one number or one for each channel; "
                 f"got {decay}"
@@ -58,7 +58,7 @@ class TNO(ToeplitzOperator):
         self.normalize_lags = normalize_lags
         self.decay: float | Tensor
         if isinstance(decay, Tensor):
-            self.register_buffer("decay", decay.expand(channels).clone())
+            self.register_buffer("decay", decay.flatten().clone())
         else:
             self.decay = decay
         self.gamma = nn.Parameter(torch.randn(channels)) if learned_decay else None
