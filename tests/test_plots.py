@@ -1,17 +1,19 @@
-"""The figures show the numbers that they were given."""
+"""Figures are legible, and show the numbers that they were given."""
 
 import numpy as np
 import pytest
 
-pytest.importorskip("matplotlib", reason="the extra `book` is not installed")
+pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+import matplotlib as mpl
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
 from tnnlab import diagrams, plots
 
 
 @pytest.fixture
 def axes():
-    import matplotlib
-
-    matplotlib.use("agg")
+    mpl.use("agg")
     import matplotlib.pyplot as plt
 
     yield plt.figure().add_subplot()
@@ -26,6 +28,35 @@ def record(baseline: float | None = 2.5) -> dict:
         },
         "baseline": None if baseline is None else {"loss_per_token": baseline},
     }
+
+
+def contrast_with_white(colour: str) -> float:
+    """The contrast ratio of WCAG 2."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05)
+
+
+def test_lines_stand_out_and_differ_by_more_than_colour() -> None:
+    assert all(contrast_with_white(colour) >= 4.5 for colour in plots.COLOURS)
+    with mpl.rc_context():
+        plots.use_style()
+        cycle = list(mpl.rcParams["axes.prop_cycle"])
+    assert len({str(style["linestyle"]) for style in cycle[:5]}) == 5
+    assert len({style["color"] for style in cycle}) == len(cycle)
+
+
+def test_figures_stay_within_the_text() -> None:
+    assert plots.size()[0] < plots.size(2)[0] == plots.size(3)[0] == plots.WIDTH
+
+
+def test_a_matrix_is_drawn_around_zero() -> None:
+    axes = Figure().subplots()
+    image = plots.show_matrix(axes, np.array([[1.0, -3.0], [0.0, 2.0]]), colourbar=True)
+    assert image.get_clim() == (-3, 3)
+    assert image.cmap(0.5)[:3] == pytest.approx((1, 1, 1), abs=0.02)
+    with pytest.raises(ValueError, match=r"\(rows, columns\); got shape \(2,\)"):
+        plots.show_matrix(axes, [1.0, 2.0])
 
 
 def test_plot_loss_draws_both_histories_and_the_baseline(axes) -> None:
@@ -64,7 +95,8 @@ def test_plot_kernels_refuses_a_single_row_of_taps(axes) -> None:
 
 
 def test_the_architecture_names_its_parts(axes) -> None:
-    columns = {a.get_title(): [t.get_text() for t in a.texts] for a in diagrams.architecture(7).axes}
+    drawn = diagrams.architecture(7).axes
+    columns = {a.get_title(): [t.get_text() for t in a.texts] for a in drawn}
     assert set(columns) == {"model", "block", "GTU"}
     assert "block × 7" in columns["model"]
     assert columns["block"].count("norm") == columns["block"].count("+") == 2

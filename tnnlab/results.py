@@ -41,7 +41,7 @@ def provenance(device: Any = None, *, processes: int = 1) -> Record:
         "dirty": dirty,
         "hardware": _hardware(device, processes),
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "torch": _version("torch"),
         "accelerate": _version("accelerate"),
     }
