@@ -90,6 +90,8 @@ class TrainingConfig:
         precision: "fp32", "bf16", "fp16", or "auto": bf16 on a GPU that has it, fp16 on an older
             one, fp32 on a CPU. The result record says which ran.
         compile: whether to run the model through ``torch.compile``.
+        threads: of a CPU run; null: as many as torch takes. A small model is fastest with one, and
+            the last bits of a loss depend on it.
         log_every: updates between two lines of training metrics.
         checkpoint_every: updates between two checkpoints (a last one is written at the end).
         keep: newest checkpoints to keep; the best one stays as well.
@@ -110,6 +112,7 @@ class TrainingConfig:
     clip: float | None = 1.0
     precision: Precision = "auto"
     compile: bool = False
+    threads: int | None = None
     log_every: int = 10
     checkpoint_every: int = 200
     keep: int = 2
@@ -120,6 +123,8 @@ class TrainingConfig:
         _one_of("training.precision", self.precision, get_args(Precision))
         for key in ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every", "keep"):
             _at_least(f"training.{key}", getattr(self, key), 1)
+        if self.threads is not None:
+            _at_least("training.threads", self.threads, 1)
         for key in ("warmup", "warmup_from", "cooldown", "weight_decay", "eps"):
             _at_least(f"training.{key}", getattr(self, key), 0)
         for beta in self.betas:

@@ -63,6 +63,8 @@ def prepare(config: RunConfig, out: Path, *, resume: bool, progress_bar: bool | 
     """
     began = time.perf_counter()
     accelerator, precision = make_accelerator(config.training)
+    if config.training.threads is not None:
+        torch.set_num_threads(config.training.threads)
     checkpoints = Checkpoints(out / "checkpoints")
     start = starting_point(config, out, checkpoints, resume)
     at = read_progress(start) if start else Progress(started=datetime.now(UTC).isoformat())
