@@ -149,10 +149,10 @@ def test_a_wrong_configuration_is_refused(
     ("options", "message"),
     [
         ({"depth": 0}, "depth is at least 1; got 0"),
-        ({"operator": "attention"}, "operator is one of 'tno'; got 'attention'"),
+        ({"operator": "fft"}, "operator is one of 'tno', 'fd', 'ski', .*; got 'fft'"),
         ({"decay": -0.1}, r"decay lies in \(0, 1\]"),
         ({"dropout": 1.0}, r"dropout lies in \[0, 1\); got 1.0"),
-        ({"norm": "group"}, "norm is one of 'rms', 'layer'; got 'group'"),
+        ({"norm": "group"}, "norm is one of 'rms', 'layer', 'batch'; got 'group'"),
         ({"rpe_activation": "sine"}, "got 'sine'"),
     ],
 )

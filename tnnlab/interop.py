@@ -80,19 +80,16 @@ def _block(state: State, causal: bool, length: int | None) -> TNNBlock:
     _require(state, [*gtu_names, f"{mixer}toep.gamma", *_rpe_names(state, rpe), *glu_names])
     toep = {name: value for name, value in state.items() if name.startswith(f"{mixer}toep.")}
     width = state[f"{mixer}o.weight"].shape[0]
-    block = TNNBlock(
-        GTU(width, _tno(toep, causal, length, f"{mixer}toep.")),
-        GLU(width, state[f"{glu}l1.weight"].shape[0]),
-        width=width,
-    )
+    gated = GTU(width, _tno(toep, causal, length, f"{mixer}toep."))
+    linear = GLU(width, state[f"{glu}l1.weight"].shape[0])
     for module, prefix in (
-        (block.gtu.u_proj, f"{mixer}u_proj."),
-        (block.gtu.v_proj, f"{mixer}v_proj."),
-        (block.gtu.o, f"{mixer}o."),
-        (block.glu, glu),
+        (gated.u_proj, f"{mixer}u_proj."),
+        (gated.v_proj, f"{mixer}v_proj."),
+        (gated.o, f"{mixer}o."),
+        (linear, glu),
     ):
         _load(module, state, prefix)
-    return block
+    return TNNBlock(gated, linear, width=width)
 
 
 def _rtf(state: State, causal: bool, length: int | None) -> RTF:

@@ -1,10 +1,16 @@
 """The layers of a Toeplitz network: gated mixing of positions, gated mixing of channels."""
 
+from typing import cast
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tnnlab.norms import NORMS, lookup
-from tnnlab.operators.base import ToeplitzOperator
+from tnnlab.norms import BLOCK_NORMS, lookup, normalize
+
+
+def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
+    """``x`` with zeros where the mask ``(batch, length)`` is False, so that no sum sees them."""
+    return x if mask is None else x.masked_fill(~mask.unsqueeze(-1), 0)
 
 
 class GTU(nn.Module):
@@ -16,14 +22,16 @@ class GTU(nn.Module):
 
     Args:
         width: channels in and out.
-        operator: mixes positions, ``(batch, length, inner)`` to the same.
+        operator: mixes positions, ``(batch, length, inner)`` to the same; a Toeplitz operator, SKI,
+            or :class:`tnnlab.operators.Separable2D` on ``(batch, height, width, inner)``.
 
-    Shape: ``(batch, length, width)`` to the same.
+    Shape: ``(batch, length, width)`` to the same. ``mask (batch, length)``, True at real positions:
+    the others enter the operator as zeros.
     """
 
-    def __init__(self, width: int, operator: ToeplitzOperator) -> None:
+    def __init__(self, width: int, operator: nn.Module) -> None:
         super().__init__()
-        inner = operator.channels
+        inner = cast(int, operator.channels)
         self.u_proj = nn.Linear(width, inner)
         self.v_proj = nn.Linear(width, inner)
         self.operator = operator
@@ -32,9 +40,9 @@ class GTU(nn.Module):
             nn.init.normal_(linear.weight, std=0.02)
             nn.init.normal_(linear.bias, std=0.02)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         u, v = F.silu(self.u_proj(x)), F.silu(self.v_proj(x))
-        return self.o(u * self.operator(v))
+        return self.o(u * self.operator(zero_padding(v, mask)))
 
 
 class GLU(nn.Module):
@@ -64,19 +72,22 @@ class TNNBlock(nn.Module):
     ``norm(x + GTU(x))`` and ``norm(x + GLU(x))``.
 
     Args:
-        gtu, glu: the two mixers.
+        gtu: mixes positions, ``gtu(x, mask)``: a GTU, or what stands in its place
+            (:class:`tnnlab.attention.Attention`, :mod:`tnnlab.mixers`).
+        glu: mixes channels; None: the block has the first half only.
         width: channels in and out.
-        norm: ``"rms"`` or ``"layer"``.
+        norm: ``"rms"``, ``"layer"`` or ``"batch"``.
         pre_norm: normalise before each mixer (else after its residual).
         dropout: on each mixer's output, before it is added; in [0, 1).
 
-    Shape: ``(batch, length, width)`` to the same.
+    Shape: ``(batch, length, width)`` to the same. ``mask (batch, length)``, True at real positions:
+    what stands at the others changes no output at the real ones.
     """
 
     def __init__(
         self,
-        gtu: GTU,
-        glu: GLU,
+        gtu: nn.Module,
+        glu: GLU | None,
         *,
         width: int,
         norm: str = "rms",
@@ -84,16 +95,20 @@ class TNNBlock(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        make_norm = lookup("the norm", norm, NORMS)
+        make_norm = lookup("the norm", norm, BLOCK_NORMS)
         self.gtu, self.glu = gtu, glu
-        self.gtu_norm, self.glu_norm = make_norm(width), make_norm(width)
+        self.gtu_norm = make_norm(width)
+        self.glu_norm = None if glu is None else make_norm(width)
         self.dropout = nn.Dropout(dropout)
         self.pre_norm = pre_norm
 
-    def forward(self, x: Tensor) -> Tensor:
-        for norm, mixer in ((self.gtu_norm, self.gtu), (self.glu_norm, self.glu)):
-            if self.pre_norm:
-                x = x + self.dropout(mixer(norm(x)))
-            else:
-                x = norm(x + self.dropout(mixer(x)))
-        return x
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if self.pre_norm:
+            x = x + self.dropout(self.gtu(normalize(self.gtu_norm, x, mask), mask))
+        else:
+            x = normalize(self.gtu_norm, x + self.dropout(self.gtu(x, mask)), mask)
+        if self.glu is None or self.glu_norm is None:
+            return x
+        if self.pre_norm:
+            return x + self.dropout(self.glu(normalize(self.glu_norm, x, mask)))
+        return normalize(self.glu_norm, x + self.dropout(self.glu(x)), mask)

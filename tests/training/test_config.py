@@ -41,6 +41,7 @@ def test_a_configuration_survives_json() -> None:
         ({"evaluation": {"every": 0}}, "evaluation.every is 0"),
         ({"evaluation": {"baseline": True}, "data": {"tokenizer": "gpt2"}}, "pairs of bytes"),
         ({"seed": -1}, "seed is -1"),
+        ({"model": {"norm": "batch"}}, "model.norm is 'batch'.*the future"),
         ({"modle": {}}, "unknown key modle: did you mean model"),
         ({"model": {"dept": 3}}, r"unknown key model.dept: did you mean model.depth"),
         ({"model": 3}, "model holds further keys"),
@@ -56,6 +57,14 @@ def test_differences_are_named_by_their_key(tiny: RunConfig) -> None:
     assert differences(tiny, other) == {
         "model.depth": (1, 2),
         "training.betas": ([0.9, 0.98], [0.5, 0.6]),
+    }
+
+
+def test_options_that_only_one_run_has_are_differences(tiny: RunConfig) -> None:
+    other = change(tiny, model={"operator": "rtf", "operator_options": {"order": 8}})
+    assert differences(tiny, other) == {
+        "model.operator": ("tno", "rtf"),
+        "model.operator_options.order": (None, 8),
     }
 
 

@@ -81,6 +81,15 @@ def test_numbers_may_be_written_as_people_write_them(tmp_path: Path) -> None:
     assert training.betas == (0.8, 0.9)
 
 
+def test_an_operator_comes_with_its_options(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    options = "{order: 8, init: montel}"
+    path.write_text(f"name: mine\nmodel: {{operator: rtf, operator_options: {options}}}\n")
+    config = read_recipe(str(path), overrides={"model": {"operator_options": {"order": 4}}})
+    assert config.model.operator_options == {"order": 4, "init": "montel"}
+    assert RunConfig.from_dict(config.to_dict()) == config
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -88,6 +97,8 @@ def test_numbers_may_be_written_as_people_write_them(tmp_path: Path) -> None:
         ("training: {steps: many}", r"training.steps: Expected int. Got value: many"),
         ("training: {steps: 2.5}", r"training.steps: Expected int"),
         ("model: {depth: 0}", "model.depth is at least 1; got 0"),
+        ("model: {operator: rtf, operator_options: {ordr: 8}}", "'rtf' has no option 'ordr': did"),
+        ("model: {operator_options: [3]}", "model.operator_options: Expected dict"),
         ("presets: {a: {modle: {}}}", "preset a: unknown key modle: did you mean model"),
         ("presets: {full: {}}", "other than 'full'"),
         ("preset: a", "is said by --preset"),

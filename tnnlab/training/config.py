@@ -4,11 +4,11 @@ They know nothing of files or command lines: :mod:`tnnlab.training.recipes` read
 a notebook builds them by hand, and ``RunConfig.from_dict(config.to_dict()) == config``.
 """
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_args
 
+from tnnlab._names import nearest
 from tnnlab.data.corpora import CORPUS_NAMES
 from tnnlab.data.tokenizers import TOKENIZER_NAMES
 from tnnlab.models import TNNConfig
@@ -232,6 +232,11 @@ class RunConfig:
             "evaluation.baseline counts pairs of bytes: it needs data.tokenizer 'bytes', "
             f"not {self.data.tokenizer!r}",
         )
+        _check(
+            self.model.norm != "batch",
+            "model.norm is 'batch', whose statistics show a causal model the future: "
+            "take 'rms' or 'layer'",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as JSON and YAML can hold them."""
@@ -252,13 +257,6 @@ class RunConfig:
         return cls(**{**values, **build})
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint that follows an unknown name: the most similar known one, or all of them."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"choose from {', '.join(known)}"
-
-
 def refuse_unknown(values: Mapping[str, Any], schema: Any = RunConfig, prefix: str = "") -> None:
     """Raise :class:`ConfigError` for the first key that ``schema`` (a dataclass) does not have."""
     sections = {item.name: getattr(schema(), item.name) for item in fields(schema)}
@@ -273,9 +271,9 @@ def refuse_unknown(values: Mapping[str, Any], schema: Any = RunConfig, prefix: s
 
 
 def differences(one: RunConfig, other: RunConfig) -> dict[str, tuple[Any, Any]]:
-    """Dotted keys whose values differ: ``{"model.depth": (7, 4)}``."""
+    """Dotted keys whose values differ: ``{"model.depth": (7, 4)}``; None where one has no key."""
     a, b = _flat(one.to_dict()), _flat(other.to_dict())
-    return {key: (a[key], b[key]) for key in a if a[key] != b[key]}
+    return {key: (a.get(key), b.get(key)) for key in {**a, **b} if a.get(key) != b.get(key)}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tnnlab._extras import require
-from tnnlab.training.config import RunConfig, nearest, refuse_unknown
+from tnnlab._names import nearest
+from tnnlab.training.config import RunConfig, refuse_unknown
 from tnnlab.training.errors import ConfigError
 
 FOLDER = Path(__file__).parents[1] / "recipes"

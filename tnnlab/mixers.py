@@ -1,0 +1,67 @@
+"""The layers that RTF was published in, in place of a GTU: S4's, and Hyena's of order 2.
+
+Each takes any operator with ``channels`` and ``operator(x)``, as the GTU does.
+"""
+
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tnnlab.layers import zero_padding
+
+
+class S4Layer(nn.Module):
+    """The layer of S4 as RTF's experiments have it (Gu, Goel & Ré, 2022; Parnichkun et al., 2024):
+    ``GLU(W dropout(GELU(operator(x))) + b)``.
+
+    The last map doubles the channels, and one half gates the other through a sigmoid: it mixes
+    channels, and the published block has no other layer for that. The operators here have a
+    learned tap of their own at lag 0, so there is no further skip ``D x``.
+
+    Args:
+        operator: with ``channels`` as wide as the residual stream.
+        dropout: before the last map; in [0, 1).
+
+    Shape: ``(batch, length, channels)`` to the same; ``mask`` as in :class:`tnnlab.layers.GTU`.
+    """
+
+    def __init__(self, operator: nn.Module, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        channels = cast(int, operator.channels)
+        self.operator = operator
+        self.dropout = nn.Dropout(dropout)
+        self.o = nn.Linear(channels, 2 * channels)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        y = F.gelu(self.operator(zero_padding(x, mask)))
+        return F.glu(self.o(self.dropout(y)), dim=-1)
+
+
+class Hyena(nn.Module):
+    """Hyena of order 2 (Poli et al., "Hyena Hierarchy", ICML 2023, §3.1-3.2).
+
+    Three projections of x, each through a short convolution of its own: ``x_0, x_1, v``. Then
+    ``out = (x_0 ⊙ operator(x_1 ⊙ v)) W_o + b_o``: two gates around one long convolution.
+
+    Args:
+        width: channels in and out.
+        operator: the long convolution, on e · width channels. Its direction is the layer's: the
+            short convolution spans lags 0 … 2 if it is causal, -1 … 1 if not.
+
+    Shape: ``(batch, length, width)`` to the same; ``mask`` as in :class:`tnnlab.layers.GTU`.
+    """
+
+    def __init__(self, width: int, operator: nn.Module) -> None:
+        super().__init__()
+        inner = cast(int, operator.channels)
+        self.projections = nn.Linear(width, 3 * inner)
+        self.short = nn.Conv1d(3 * inner, 3 * inner, kernel_size=3, groups=3 * inner)
+        self.operator = operator
+        self.o = nn.Linear(inner, width)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        projected = zero_padding(self.projections(x), mask).transpose(-1, -2)
+        around = (2, 0) if self.operator.causal else (1, 1)
+        x0, x1, v = self.short(F.pad(projected, around)).transpose(-1, -2).chunk(3, dim=-1)
+        return self.o(x0 * self.operator(zero_padding(x1 * v, mask)))

@@ -1,0 +1,86 @@
+"""What all models have: an embedding, blocks, a last norm."""
+
+import torch
+from torch import Tensor, nn
+
+from tnnlab.models.build import make_block
+from tnnlab.models.config import TNNConfig
+from tnnlab.norms import BLOCK_NORMS, normalize
+from tnnlab.pretrained import Pretrained
+
+
+class Trunk(Pretrained):
+    """Blocks over an embedding, and a final norm where the blocks are pre-norm.
+
+    Args:
+        config: the model's shape.
+        embedding: makes ``width`` channels of what the model reads.
+        causal: whether positions see earlier ones only.
+        axes: 2: the blocks run on ``(batch, height, width, channels)``.
+    """
+
+    config_class = TNNConfig
+
+    def __init__(
+        self, config: TNNConfig, embedding: nn.Module, *, causal: bool, axes: int = 1
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = embedding
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(
+            make_block(config, causal=causal, axes=axes) for _ in range(config.depth)
+        )
+        self.norm = BLOCK_NORMS[config.norm](config.width) if config.pre_norm else nn.Identity()
+
+    def mix(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Dropout, blocks, norm: ``(batch, n, width)`` to the same."""
+        x = self.dropout(x)
+        for block in self.blocks:
+            x = block(x, mask)
+        return normalize(self.norm, x, mask)
+
+
+class TokenModel(Trunk):
+    """A model that reads tokens. No positional embedding: position lives in the kernels, so it
+    runs at any length. The embedding starts from N(0, 1/width) and is scaled by √width.
+
+    Padding: what stands where ``mask`` is False changes no feature elsewhere. How *much* padding
+    there is changes nothing either where a longer kernel extends a shorter one (TNO, S4D, Hyena,
+    attention; RTF up to its length), and approximately where the operator depends on the length it
+    is given (FD, SKI, normalised lags).
+
+    Args:
+        config: the model's shape.
+        causal: whether positions see earlier ones only.
+    """
+
+    embedding: nn.Embedding
+
+    def __init__(self, config: TNNConfig, *, causal: bool) -> None:
+        embedding = nn.Embedding(config.vocab_size, config.width)
+        nn.init.normal_(embedding.weight, std=config.width**-0.5)
+        super().__init__(config, embedding, causal=causal)
+
+    def features(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What the output layer sees: tokens ``(batch, n)`` to ``(batch, n, width)``.
+
+        Args:
+            tokens: integers.
+            mask: ``(batch, n)`` of bool, True at real tokens, False at padding; None: all real.
+
+        Raises:
+            ValueError: tokens are not a ``(batch, n)`` tensor of integers with n ≥ 1, or the mask
+                is not bool or has another shape.
+        """
+        if tokens.ndim != 2 or tokens.shape[1] < 1 or tokens.is_floating_point():
+            raise ValueError(
+                "tokens is an integer tensor of shape (batch, n) with n ≥ 1; "
+                f"got {tokens.dtype} of shape {tuple(tokens.shape)}"
+            )
+        if mask is not None and (mask.dtype != torch.bool or mask.shape != tokens.shape):
+            raise ValueError(
+                f"the mask is a bool tensor as large as the tokens, {tuple(tokens.shape)}, True "
+                f"at real ones; got {mask.dtype} of shape {tuple(mask.shape)}"
+            )
+        return self.mix(self.embedding(tokens) * self.config.width**0.5, mask)
