@@ -144,5 +144,5 @@ def test_weights_travel() -> None:
 def test_heads_that_do_not_divide_are_named() -> None:
     with pytest.raises(ValueError, match="heads cut 8 channels into equal parts; got 3"):
         Attention(6, 8, causal=True, heads=3)
-    with pytest.raises(ValueError, match="even size.*got 8"):
+    with pytest.raises(ValueError, match=r"even size.*got 8"):
         Attention(6, 8, causal=True, heads=8, rotary=True)

@@ -46,9 +46,7 @@ def test_hyena_follows_its_formula(causal: bool) -> None:
         [
             layer.short.bias
             + sum(
-                taps[:, t] * projected[:, i - start + t]
-                for t in range(3)
-                if 0 <= i - start + t < 9
+                taps[:, t] * projected[:, i - start + t] for t in range(3) if 0 <= i - start + t < 9
             )
             for i in range(9)
         ],
