@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.models.shapes import EACH, EACH_OPERATOR, EXTENDS, OPERATORS, small
@@ -123,6 +125,36 @@ def test_it_compiles_without_a_graph_break(operator: str, mixer: str) -> None:
     model = causal_lm(operator, mixer, depth=1)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(tokens(50)), model(tokens(50)), atol=1e-4, rtol=1e-4)
+
+
+@EACH
+@settings(max_examples=10, deadline=None)
+@given(batch=st.integers(0, 3), n=st.integers(1, 40))
+def test_texts_of_a_batch_do_not_meet(operator: str, mixer: str, batch: int, n: int) -> None:
+    model, x = causal_lm(operator, mixer, depth=1).double(), tokens(n, batch)
+    y = model(x)
+    assert y.shape == (batch, n, 20)
+    for row in range(batch):
+        torch.testing.assert_close(y[row], model(x[row : row + 1])[0])
+
+
+@EACH
+def test_autocast_stays_near_full_precision(operator: str, mixer: str) -> None:
+    model = causal_lm(operator, mixer)
+    expected = model(tokens(40))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = model(tokens(40))
+    assert (low.float() - expected).norm() < 3e-2 * expected.norm()
+
+
+@pytest.mark.gpu
+@EACH
+def test_it_moves_between_devices(operator: str, mixer: str) -> None:
+    model = MaskedLM(TNNConfig(**small(operator, mixer))).double().eval()
+    mask = torch.arange(40).expand(2, 40) < 30
+    expected = model(tokens(40), mask)
+    moved = model.cuda()(tokens(40).cuda(), mask.cuda()).cpu()
+    torch.testing.assert_close(moved[mask], expected[mask])
 
 
 @EACH

@@ -4,6 +4,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.models.shapes import EACH, EACH_OPERATOR, small
@@ -85,6 +87,20 @@ def test_an_image_classifier_learns(operator: str, mixer: str, axes: int) -> Non
     model = ImageClassifier(image_config(operator, mixer, axes=axes, norm="batch"))
     before, after = train(model, torch.arange(3), torch.rand(3, 4, 6))
     assert after < 0.5 * before
+
+
+@EACH_OPERATOR
+@settings(max_examples=10, deadline=None)
+@given(batch=st.integers(0, 3), height=st.integers(1, 9), width=st.integers(1, 9))
+def test_images_of_any_size(operator: str, batch: int, height: int, width: int) -> None:
+    torch.manual_seed(0)
+    axes = 1 if operator == "attention" else 2
+    model = ImageClassifier(image_config(operator, axes=axes, depth=1)).double().eval()
+    images = torch.rand(batch, height, width, dtype=torch.float64)
+    y = model(images)
+    assert y.shape == (batch, 3)
+    for row in range(batch):
+        torch.testing.assert_close(y[row], model(images[row : row + 1])[0])
 
 
 def test_two_axes_have_two_operators() -> None:
