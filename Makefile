@@ -17,8 +17,7 @@ NOTEBOOKS = $(shell grep -rl --include='*.md' '^ *format_name: myst' book)
 # What the results on a page depend on, besides the page itself.
 SOURCES := $(shell find tnnlab data -type f ! -name '*.pyc' 2>/dev/null) constraints.txt
 
-.PHONY: help setup vendor pages book serve lint pairs unit browser notebooks test format clean
-.NOTPARALLEL:
+.PHONY: help setup vendor pages book serve lint pairs unit browser notebooks checks test format clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -70,12 +69,18 @@ unit: $(READY) ## unit tests and the examples in docstrings
 	$(RUN) OMP_NUM_THREADS=1 pytest -n auto --maxprocesses 8 tests tnnlab --ignore tests/browser
 
 browser: book vendor ## the rendered book in a Chromium, where one is found
-	$(RUN) pytest tests/browser
+	$(RUN) pytest -n 2 tests/browser
 
 notebooks: $(READY) ## run every notebook of the book as a test
-	$(RUN) pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 book
+	$(RUN) OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=300 book
 
-test: lint unit browser notebooks ## everything that is checked
+checks: lint unit
+
+# The book builds beside the linters and unit tests: each by itself leaves a core idle.
+test: $(READY) ## everything that is checked
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target book checks
+	@$(MAKE) --no-print-directory browser
+	@$(MAKE) --no-print-directory notebooks
 
 format: pages ## let ruff mend and format code and pages
 	$(RUN) ruff check --fix --exit-zero --quiet .
