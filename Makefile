@@ -30,7 +30,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found. Name one: make setup PYTHON=/path/to/python3"; exit 1; }
 	test -f $@ || $(PYTHON) -m venv --clear .venv
 	rm -f $@
-	.venv/bin/python -m pip install $(PIP_ARGS) -c constraints.txt -e '.[book,train,dev]'
+	.venv/bin/python -m pip install --no-compile $(PIP_ARGS) -c constraints.txt -e '.[book,train,dev]'
 	touch $@
 
 vendor: $(READY) ## fetch MathJax for the book (which does so itself) and axe for the browser tests

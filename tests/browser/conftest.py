@@ -26,21 +26,33 @@ FLAGS = [
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
+BOOK = Path(os.environ.get("TNNLAB_BOOK", ROOT / "_build" / "html"))
+
+
+def _pages() -> list[str]:
+    found = (path.relative_to(BOOK).as_posix() for path in BOOK.rglob("*.html"))
+    aside = ("_static/", "_sources/", "index.html")
+    return sorted(name for name in found if not name.startswith(aside))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test with the argument `name` runs once for each page of the book."""
+    if "name" in metafunc.fixturenames:
+        metafunc.parametrize("name", _pages() or ["no page"])
+
+
 @pytest.fixture(scope="session")
 def book() -> Path:
     """The rendered book: $TNNLAB_BOOK, or _build/html."""
-    folder = Path(os.environ.get("TNNLAB_BOOK", ROOT / "_build" / "html"))
-    if not (folder / "intro.html").is_file():
-        pytest.skip(f"no rendered book at {folder}: run `make book` first")
-    return folder
+    if not (BOOK / "intro.html").is_file():
+        pytest.skip(f"no rendered book at {BOOK}: run `make book` first")
+    return BOOK
 
 
 @pytest.fixture(scope="session")
 def pages(book: Path) -> list[str]:
     """Every page of the book below its folder; not `index.html`, which leads to the first."""
-    found = (path.relative_to(book).as_posix() for path in book.rglob("*.html"))
-    aside = ("_static/", "_sources/", "index.html")
-    return sorted(name for name in found if not name.startswith(aside))
+    return _pages()
 
 
 @pytest.fixture(scope="session")

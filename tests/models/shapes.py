@@ -38,4 +38,8 @@ MIXED = [
     if operator != "attention" or mixer == "gtu"
 ]
 EACH = pytest.mark.parametrize(("operator", "mixer"), MIXED)
+# For what takes seconds: every mixer once. Operators by themselves are compiled and trained elsewhere.
+FEW = pytest.mark.parametrize(
+    ("operator", "mixer"), [("tno", "gtu"), ("rtf", "s4"), ("s4d", "hyena"), ("attention", "gtu")]
+)
 EACH_OPERATOR = pytest.mark.parametrize("operator", OPERATORS)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tests.models.shapes import EACH, EACH_OPERATOR, EXTENDS, OPERATORS, small
+from tests.models.shapes import EACH, EACH_OPERATOR, EXTENDS, FEW, OPERATORS, small
 from tnnlab.attention import Attention
 from tnnlab.mixers import Hyena, S4Layer
 from tnnlab.models import CausalLM, ClassifierConfig, MaskedLM, SequenceClassifier, TNNConfig
@@ -118,7 +118,7 @@ def test_whether_a_longer_text_changes_what_was_said(operator: str, mixer: str) 
     assert same == (operator in EXTENDS)
 
 
-@EACH
+@FEW
 @pytest.mark.filterwarnings("ignore")  # deprecations inside torch's compiler
 def test_it_compiles_without_a_graph_break(operator: str, mixer: str) -> None:
     torch.compiler.reset()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tests.models.shapes import EACH, EACH_OPERATOR, small
+from tests.models.shapes import EACH_OPERATOR, FEW, small
 from tnnlab.models import (
     ClassifierConfig,
     ImageClassifier,
@@ -41,7 +41,7 @@ def image_config(operator: str = "tno", mixer: str = "gtu", **options: Any) -> I
     return ImageConfig(**{**small(operator, mixer, classes=3), "vocab_size": 1, **options})
 
 
-@EACH
+@FEW
 @pytest.mark.parametrize("norm", ["layer", "batch"])
 def test_a_sequence_classifier_learns(operator: str, mixer: str, norm: str) -> None:
     torch.manual_seed(0)
@@ -67,7 +67,7 @@ def test_a_pair_classifier_follows_its_formula() -> None:
     torch.testing.assert_close(model(first, second), expected)
 
 
-@EACH
+@FEW
 def test_a_pair_classifier_learns(operator: str, mixer: str) -> None:
     torch.manual_seed(0)
     model = PairClassifier(ClassifierConfig(**small(operator, mixer)))
@@ -76,7 +76,7 @@ def test_a_pair_classifier_learns(operator: str, mixer: str) -> None:
     assert after < 0.5 * before
 
 
-@EACH
+@FEW
 @pytest.mark.parametrize("axes", [1, 2])
 def test_an_image_classifier_learns(operator: str, mixer: str, axes: int) -> None:
     torch.manual_seed(0)
