@@ -38,7 +38,7 @@ MIXED = [
     if operator != "attention" or mixer == "gtu"
 ]
 EACH = pytest.mark.parametrize(("operator", "mixer"), MIXED)
-# For what takes seconds: every mixer once. Operators by themselves are compiled and trained elsewhere.
+# For what takes seconds: every mixer once. Operators have such tests of their own.
 FEW = pytest.mark.parametrize(
     ("operator", "mixer"), [("tno", "gtu"), ("rtf", "s4"), ("s4d", "hyena"), ("attention", "gtu")]
 )
