@@ -18,6 +18,18 @@ LENGTHS = [1, 2, 3, 17, 64, 127, 1000]
 BOTH = pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
 
 
+def assert_same(y: Tensor, expected: Tensor, sources: list[Tensor]) -> None:
+    """Two outputs agree, and so do their gradients in every source."""
+    torch.testing.assert_close(y, expected)
+    grad = torch.randn_like(y)
+    for value, reference in zip(
+        torch.autograd.grad(y, sources, grad),
+        torch.autograd.grad(expected, sources, grad),
+        strict=True,
+    ):
+        torch.testing.assert_close(value, reference)
+
+
 class OperatorContract(ABC):
     """The shared contract; ``extends`` says whether ``kernel(m)`` extends ``kernel(n)``."""
 
@@ -54,16 +66,8 @@ class OperatorContract(ABC):
     ) -> None:
         operator = self.make(causal)
         x = self.inputs(n, batch).requires_grad_()
-        sources = [x, *operator.parameters()]
-        grad = torch.randn_like(x)
         y, expected = operator(x), self.dense(operator, x, causal)
-        torch.testing.assert_close(y, expected)
-        for value, reference in zip(
-            torch.autograd.grad(y, sources, grad),
-            torch.autograd.grad(expected, sources, grad),
-            strict=True,
-        ):
-            torch.testing.assert_close(value, reference)
+        assert_same(y, expected, [x, *operator.parameters()])
 
     @BOTH
     @pytest.mark.parametrize("n", LENGTHS)
