@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -11,6 +12,16 @@ from tnnlab.norms import BLOCK_NORMS, lookup, normalize
 def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
     """``x`` with zeros where the mask ``(batch, length)`` is False, so that no sum sees them."""
     return x if mask is None else x.masked_fill(~mask.unsqueeze(-1), 0)
+
+
+def channels_first(linear: nn.Linear, x: Tensor) -> Tensor:
+    """``linear(x)`` on ``(…, channels)``, laid out in memory as ``(channels, …)``.
+
+    A Toeplitz operator reads along the length of each channel. The matrix product can write its
+    output that way round at no cost, and the next one read it, so that nothing is transposed.
+    """
+    y = torch.mm(linear.weight, x.reshape(-1, x.shape[-1]).t()) + linear.bias.unsqueeze(1)
+    return y.unflatten(1, x.shape[:-1]).movedim(0, -1)
 
 
 class GTU(nn.Module):
@@ -41,8 +52,9 @@ class GTU(nn.Module):
             nn.init.normal_(linear.bias, std=0.02)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        u, v = F.silu(self.u_proj(x)), F.silu(self.v_proj(x))
-        return self.o(u * self.operator(zero_padding(v, mask)))
+        u, v = F.silu(channels_first(self.u_proj, x)), F.silu(channels_first(self.v_proj, x))
+        mixed = u * self.operator(zero_padding(v, mask))
+        return self.o(mixed.flatten(0, -2)).unflatten(0, x.shape[:-1])
 
 
 class GLU(nn.Module):

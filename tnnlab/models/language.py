@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from tnnlab.models.config import TNNConfig
 from tnnlab.models.trunk import TokenModel
 from tnnlab.norms import LayerNorm
+from tnnlab.ops import linear_cross_entropy
 
 
 class CausalLM(TokenModel):
@@ -36,9 +37,16 @@ class CausalLM(TokenModel):
             )
         super().__init__(config, causal=True)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Scores of the next token: ``(batch, n)`` integers to ``(batch, n, vocab_size)``."""
-        return F.linear(self.features(tokens), self.embedding.weight)
+    def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Scores of the next token: ``(batch, n)`` integers to ``(batch, n, vocab_size)``.
+
+        With ``targets``, integers ``(batch, n)``: their mean loss in nats instead, for which the
+        scores need never exist all at once (:func:`tnnlab.ops.linear_cross_entropy`).
+        """
+        features = self.features(tokens)
+        if targets is not None:
+            return linear_cross_entropy(features, self.embedding.weight, targets)
+        return F.linear(features, self.embedding.weight)
 
 
 class MaskedLM(TokenModel):

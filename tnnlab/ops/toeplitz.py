@@ -7,6 +7,7 @@ Tensors have their length last. A causal kernel holds lags 0 … n-1; a bidirect
 (ICLR 2023), §3.2, and Gray, "Toeplitz and Circulant Matrices: A Review", §3.
 """
 
+import warnings
 from typing import Any, NamedTuple
 
 import torch
@@ -14,15 +15,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tnnlab.ops.fft import fast_size
+from tnnlab.ops.matrix import toeplitz_matrix
+from tnnlab.ops.tiles import gpu_kernels_refuse, tile_product
 
-METHODS = ("auto", "dense", "fft")
+METHODS = ("auto", "dense", "fft", "tiles", "triton")
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _HALF = (torch.float16, torch.bfloat16)
 
-# Up to these lengths a dense product is faster than the FFT, forward and backward together:
-# measured with 256 channels on two CPU cores and 1,024 on an NVIDIA H200, where half precision has
-# tensor cores.
-_DENSE_UP_TO = {"cpu": 128, "cuda": 256, "cuda half": 512}
+# The longest length at which each method is the fastest, forward and backward together, shortest
+# first; beyond the last the FFT is. Measured by ``tnnlab bench operators`` at constant tokens, with
+# 256 channels on two CPU cores and 1,536 on an NVIDIA H200.
+_CROSSOVERS: dict[str, dict[str, int]] = {
+    "cpu": {"dense": 64, "tiles": 1024},
+    "cuda half": {"triton": 8192},
+    "cuda tf32": {"triton": 2048},
+    "cuda": {"dense": 256},
+}
 # A dense product stores channels · n² numbers: beyond this many bytes it is not worth its memory.
 _DENSE_BYTES = 2**30
 
@@ -50,49 +58,26 @@ def choose_method(
     >>> choose_method(4096, 8, device="cpu", dtype=torch.float32).method
     'fft'
     """
-    device_type = torch.device(device).type
-    kind = "cuda half" if device_type == "cuda" and dtype in _HALF else device_type
-    limit = _DENSE_UP_TO.get(kind, _DENSE_UP_TO["cpu"])
-    if length > limit:
-        return Choice("fft", f"n = {length} is above the crossover n = {limit} on {device_type}")
-    size = channels * length**2 * dtype.itemsize
-    if size > _DENSE_BYTES:
-        return Choice("fft", f"dense matrices would take {size / 2**20:,.0f} MiB")
-    return Choice("dense", f"n = {length} is at most the crossover n = {limit} on {device_type}")
-
-
-def toeplitz_matrix(kernel: Tensor, causal: bool) -> Tensor:
-    """Write the Toeplitz matrix out: ``T[..., i, j] = kernel at lag i - j``.
-
-    Args:
-        kernel: taps, ``(..., n)`` if causal (lag 0 first), else ``(..., 2n - 1)``
-            (lag -(n-1) first).
-        causal: whether negative lags are zero.
-
-    Returns:
-        ``(..., n, n)``, differentiable in ``kernel``.
-
-    Raises:
-        ValueError: a bidirectional kernel of even length, or no taps at all.
-
-    >>> toeplitz_matrix(torch.tensor([1.0, 2.0, 3.0]), causal=True)
-    tensor([[1., 0., 0.],
-            [2., 1., 0.],
-            [3., 2., 1.]])
-    """
-    if kernel.ndim < 1 or kernel.shape[-1] < 1 or not (causal or kernel.shape[-1] % 2):
-        raise ValueError(
-            f"a {'causal' if causal else 'bidirectional'} kernel has shape "
-            f"{'(..., n)' if causal else '(..., 2n - 1), an odd number of lags'}, n ≥ 1; "
-            f"got {tuple(kernel.shape)}"
-        )
-    if causal:
-        n = kernel.shape[-1]
-        kernel = F.pad(kernel, (n - 1, 0))
-    else:
-        n = (kernel.shape[-1] + 1) // 2
-    # Windows of the reversed kernel are the rows, last row first.
-    return kernel.flip(-1).unfold(-1, n, 1).flip(-2)
+    device = torch.device(device)
+    kind, refusal = device.type, None
+    if kind == "cuda":
+        refusal = gpu_kernels_refuse(device, dtype)
+        if not refusal and dtype in _HALF:
+            kind = "cuda half"
+        elif not refusal and torch.get_float32_matmul_precision() != "highest":
+            kind = "cuda tf32"
+    crossovers = _CROSSOVERS.get(kind, _CROSSOVERS["cpu"])
+    for method, limit in crossovers.items():
+        size = channels * length**2 * dtype.itemsize
+        if length <= limit and not (method == "dense" and size > _DENSE_BYTES):
+            return Choice(
+                method, f"n = {length} is at most the crossover n = {limit} of {method} on {kind}"
+            )
+    reason = f"n = {length} is above the crossover n = {max(crossovers.values())} on {kind}"
+    if length <= max(crossovers.values()):
+        size = channels * length**2 * dtype.itemsize
+        reason = f"dense matrices would take {size / 2**20:,.0f} MiB"
+    return Choice("fft", f"{reason}; {refusal}" if refusal else reason)
 
 
 def toeplitz_matmul(kernel: Tensor, x: Tensor, *, causal: bool, method: str = "auto") -> Tensor:
@@ -105,11 +90,14 @@ def toeplitz_matmul(kernel: Tensor, x: Tensor, *, causal: bool, method: str = "a
         causal: whether output i sees inputs 0 … i only.
         method: ``"dense"`` multiplies by the matrix, O(n²); ``"fft"`` by its circulant embedding,
             O(n log n), in float32 arithmetic (float64 for float64 input), also under autocast;
-            ``"auto"`` takes what :func:`choose_method` says.
+            ``"tiles"`` by one tile for all pairs of blocks at an offset, O(n²) without a matrix:
+            batched matrix products, or ``"triton"``, GPU kernels on tensor cores (float32 input in
+            TF32 where ``torch.set_float32_matmul_precision`` allows that; where they cannot run, a
+            warning says why and the FFT does it). ``"auto"`` takes what :func:`choose_method` says.
 
     Returns:
-        Same shape and dtype as ``x``; differentiable (twice) in both arguments. The FFT keeps its
-        inputs for the backward pass, not their spectra, which are more than four times as large.
+        Same shape and dtype as ``x``; differentiable (twice) in both arguments. All but ``"dense"``
+        keep their inputs only for the backward pass: no spectrum, no tile.
 
     Raises:
         ValueError: shapes that do not fit, or an unknown method.
@@ -126,9 +114,15 @@ def toeplitz_matmul(kernel: Tensor, x: Tensor, *, causal: bool, method: str = "a
         return (x * kernel[:, :1]).to(x.dtype)
     if method == "auto":
         method = choose_method(x.shape[-1], x.shape[-2], device=x.device, dtype=x.dtype).method
+    if method == "triton" and (refusal := gpu_kernels_refuse(x.device, x.dtype)):
+        warnings.warn(f"method='triton' runs as 'fft': {refusal}", stacklevel=2)
+        method = "fft"
     if method == "dense":
         return _dense(kernel, x, causal)
-    return _FFTProduct.apply(kernel, x, causal)  # type: ignore[no-any-return]
+    if method == "fft":
+        return _FFTProduct.apply(kernel, x, causal)  # type: ignore[no-any-return]
+    sequences = x if x.ndim == 3 else x.reshape(-1, *x.shape[-2:])
+    return tile_product(kernel, sequences, causal, False).view(x.shape)
 
 
 def _check(kernel: Tensor, x: Tensor, causal: bool) -> None:

@@ -1,0 +1,84 @@
+"""The loss of a language model without its logits: the output layer and its loss, chunk by chunk.
+
+Logits are the largest tensor of a language model: 65,536 tokens times 50,257 words are 13 GB in
+float32, several times over. Here a chunk of them exists at a time. Its gradient is known as soon
+as its loss is, so the forward pass computes both and the backward pass only scales.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CHUNK = 8192
+
+
+def linear_cross_entropy(x: Tensor, weight: Tensor, targets: Tensor, chunk: int = CHUNK) -> Tensor:
+    """The mean of ``cross_entropy(x @ weight.T, targets)``, in nats.
+
+    Args:
+        x: ``(..., width)``; under autocast the matrix products run in its half precision.
+        weight: ``(vocabulary, width)``.
+        targets: integers ``(...)``.
+        chunk: how many rows of logits exist at a time.
+
+    Returns:
+        a scalar in float32 (float64 for float64 input), differentiable once in ``x`` and
+        ``weight``.
+
+    Raises:
+        ValueError: shapes that do not fit, or no targets at all.
+
+    >>> x, weight = torch.zeros(4, 8), torch.ones(10, 8)
+    >>> linear_cross_entropy(x, weight, torch.arange(4)).exp().round()
+    tensor(10.)
+    """
+    if x.shape[:-1] != targets.shape or x.shape[-1] != weight.shape[-1] or not targets.numel():
+        raise ValueError(
+            "x is (..., width), weight (vocabulary, width) and targets (...), at least one; got "
+            f"{tuple(x.shape)}, {tuple(weight.shape)} and {tuple(targets.shape)}"
+        )
+    if torch.is_autocast_enabled(x.device.type):
+        dtype = torch.get_autocast_dtype(x.device.type)
+        x, weight = x.to(dtype), weight.to(dtype)
+    return _LinearCrossEntropy.apply(x.flatten(0, -2), weight, targets.flatten(), chunk)[0]
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> tuple[Tensor, ...]:
+        precise = torch.promote_types(x.dtype, torch.float32)
+        loss = torch.zeros((), dtype=precise, device=x.device)
+        grad_x = torch.empty_like(x)
+        grad_weight = torch.zeros(weight.shape, dtype=precise, device=x.device)
+        with torch.autocast(x.device.type, enabled=False):
+            for start in range(0, len(x), chunk):
+                rows = slice(start, start + chunk)
+                chunk_loss, grad = _softmax_loss(x[rows] @ weight.T, targets[rows])
+                grad = grad / len(x)
+                loss += chunk_loss
+                grad_x[rows] = grad @ weight
+                grad_weight += grad.T @ x[rows]
+        return loss / len(x), grad_x, grad_weight
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.save_for_backward(*output[1:])
+        ctx.dtype = inputs[1].dtype
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        grad_x, grad_weight = ctx.saved_tensors
+        return grad.to(grad_x.dtype) * grad_x, (grad * grad_weight).to(ctx.dtype), None, None
+
+
+def _softmax_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The summed loss of rows of logits, and its gradient in the logits, in their dtype."""
+    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    log_sum = precise.logsumexp(-1, keepdim=True)
+    at = targets.unsqueeze(-1)
+    loss = (log_sum - precise.gather(-1, at)).sum()
+    gradient = (precise - log_sum).exp()
+    hit = torch.arange(logits.shape[-1], device=logits.device) == at
+    return loss, torch.where(hit, gradient - 1, gradient).to(logits.dtype)

@@ -1,0 +1,139 @@
+"""The Toeplitz product by tiles, as a custom operator of PyTorch: one definition, two devices.
+
+Two operators are closed under differentiation: the product ``y = T x`` (or ``Tᵀ x``) and the
+correlation that sums ``g[i] x[i - m]``. The gradient of each is made of the two, so that
+derivatives of any order run at the speed of the first.
+"""
+
+import importlib.util
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tnnlab.ops import _blocks
+
+
+@torch.compiler.assume_constant_result
+def gpu_kernels_refuse(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why the GPU kernels cannot run with this device and dtype; None where they can."""
+    if device.type != "cuda":
+        return f"Triton's GPU kernels need a CUDA device, and x is on {device.type}"
+    if dtype == torch.float64:
+        return "Triton's GPU kernels take float16, bfloat16 and float32, not float64"
+    if importlib.util.find_spec("triton") is None:
+        return "Triton is not installed (pip install triton)"
+    capability = torch.cuda.get_device_capability(device)
+    if capability < (8, 0):
+        name, version = torch.cuda.get_device_name(device), ".".join(map(str, capability))
+        return f"Triton's GPU kernels need compute capability 8.0, and {name} has {version}"
+    return None
+
+
+@torch.library.custom_op("tnnlab::tile_product", mutates_args=())
+def tile_product(kernel: Tensor, x: Tensor, causal: bool, transposed: bool) -> Tensor:
+    """``T x``, or ``Tᵀ x`` if ``transposed``.
+
+    Args:
+        kernel: ``(channels, n)`` if causal, else ``(channels, 2n - 1)``.
+        x: ``(batch, channels, n)``.
+
+    Returns:
+        like ``x``, its strides kept where they are dense and the length is innermost.
+    """
+    return _output(x).copy_(_blocks.product(kernel, x, causal, transposed))
+
+
+@torch.library.custom_op("tnnlab::tile_correlation", mutates_args=())
+def tile_correlation(x: Tensor, g: Tensor, causal: bool) -> Tensor:
+    """``Σ g[b, c, i] x[b, c, i - m]`` for the lags m of a kernel: ``(channels, lags)``.
+
+    At least float32. ``x`` and ``g``: ``(batch, channels, n)``.
+    """
+    return _blocks.correlate(x, g, causal).clone()
+
+
+@tile_product.register_kernel("cuda")
+def _(kernel: Tensor, x: Tensor, causal: bool, transposed: bool) -> Tensor:
+    from tnnlab.ops import _triton
+
+    if gpu_kernels_refuse(x.device, x.dtype):
+        return _output(x).copy_(_blocks.product(kernel, x, causal, transposed))
+    y = _output(x)
+    with torch.cuda.device(x.device):
+        _triton.product(
+            kernel.contiguous(), _rows(x), y, causal, transposed, precision=_precision()
+        )
+    return y
+
+
+@tile_correlation.register_kernel("cuda")
+def _(x: Tensor, g: Tensor, causal: bool) -> Tensor:
+    from tnnlab.ops import _triton
+
+    if gpu_kernels_refuse(x.device, x.dtype):
+        return _blocks.correlate(x, g, causal).clone()
+    with torch.cuda.device(x.device):
+        return _triton.correlate(_rows(x), _rows(g), causal, precision=_precision())
+
+
+@tile_product.register_fake
+def _(kernel: Tensor, x: Tensor, causal: bool, transposed: bool) -> Tensor:
+    return _output(x)
+
+
+@tile_correlation.register_fake
+def _(x: Tensor, g: Tensor, causal: bool) -> Tensor:
+    n = x.shape[-1]
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return x.new_empty(x.shape[-2], n if causal else 2 * n - 1, dtype=dtype)
+
+
+def _save_product(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    kernel, x, ctx.causal, ctx.transposed = inputs
+    ctx.save_for_backward(kernel, x)
+
+
+def _differentiate_product(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    kernel, x = ctx.saved_tensors
+    grad_kernel = grad_x = None
+    if ctx.needs_input_grad[0]:
+        pair = (grad, x) if ctx.transposed else (x, grad)
+        grad_kernel = tile_correlation(*pair, ctx.causal).to(kernel.dtype)
+    if ctx.needs_input_grad[1]:
+        grad_x = tile_product(kernel, grad, ctx.causal, not ctx.transposed)
+    return grad_kernel, grad_x, None, None
+
+
+def _save_correlation(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, g, ctx.causal = inputs
+    ctx.save_for_backward(x, g)
+
+
+def _differentiate_correlation(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    x, g = ctx.saved_tensors
+    grad_x = grad_g = None
+    if ctx.needs_input_grad[0]:
+        grad_x = tile_product(grad, g, ctx.causal, True)
+    if ctx.needs_input_grad[1]:
+        grad_g = tile_product(grad, x, ctx.causal, False)
+    return grad_x, grad_g, None
+
+
+tile_product.register_autograd(_differentiate_product, setup_context=_save_product)
+tile_correlation.register_autograd(_differentiate_correlation, setup_context=_save_correlation)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """``x`` with its length innermost in memory, copied only if it is not."""
+    return x if x.stride(-1) == 1 else x.contiguous()
+
+
+def _output(x: Tensor) -> Tensor:
+    """An empty tensor like ``x``: strides kept, so that channels may come first, or made plain."""
+    return torch.empty_like(x) if x.stride(-1) == 1 else x.new_empty(x.shape)
+
+
+def _precision() -> str:
+    """Of float32 products on tensor cores: TF32 only where the user asked PyTorch for it."""
+    return "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
