@@ -20,7 +20,8 @@ def channels_first(linear: nn.Linear, x: Tensor) -> Tensor:
     A Toeplitz operator reads along the length of each channel. The matrix product can write its
     output that way round at no cost, and the next one read it, so that nothing is transposed.
     """
-    y = torch.mm(linear.weight, x.reshape(-1, x.shape[-1]).t()) + linear.bias.unsqueeze(1)
+    y = torch.mm(linear.weight, x.reshape(-1, x.shape[-1]).t())
+    y = y + linear.bias.to(y.dtype).unsqueeze(1)  # which autocast would not lower
     return y.unflatten(1, x.shape[:-1]).movedim(0, -1)
 
 

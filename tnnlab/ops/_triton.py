@@ -83,87 +83,45 @@ def _copies_program(
 
 
 @triton.jit
-def _accumulate(
-    sums, x_row, g_row, begin, end, back,
-    batch, n, x_batch, g_batch,
-    BLOCK: tl.constexpr, STRIP: tl.constexpr, STEP: tl.constexpr, SEQUENCES: tl.constexpr,
-    MASKED: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """Add x[column, j] g[column, i] over the blocks from ``begin`` to ``end`` in all sequences."""
-    BLOCKS: tl.constexpr = STEP // SEQUENCES
-    place = tl.arange(0, STEP)
-    x_at = back * BLOCK + tl.arange(0, STRIP)
-    g_at = tl.arange(0, BLOCK)
-    rounds = tl.cdiv(batch, SEQUENCES)
-    for index in tl.range(0, tl.cdiv(end - begin, BLOCKS) * rounds):
-        block = begin + index // rounds * BLOCKS + place // SEQUENCES
-        sequence = index % rounds * SEQUENCES + place % SEQUENCES
-        exists = ((block < end) & (sequence < batch))[:, None]
-        x_mask, g_mask = exists, exists
-        if MASKED:
-            x_place = (block * BLOCK)[:, None] + x_at[None, :]
-            x_mask = exists & (x_place >= 0) & (x_place < n)
-            g_mask = exists & ((block * BLOCK)[:, None] + g_at[None, :] < n)
-        x_start = sequence.to(tl.int64) * x_batch + block * BLOCK
-        g_start = sequence.to(tl.int64) * g_batch + block * BLOCK
-        x = tl.load(x_row + x_start[:, None] + x_at[None, :], mask=x_mask, other=0.0)
-        g = tl.load(g_row + g_start[:, None] + g_at[None, :], mask=g_mask, other=0.0)
-        sums = tl.dot(tl.trans(x), g, sums, input_precision=PRECISION)
-    return sums
-
-
-@triton.jit
 def _correlation_program(
     x_ptr, g_ptr, lower_ptr, upper_ptr,
     batch, n, blocks,
-    x_batch, x_channel, g_batch, g_channel, strips, first_strip,
-    BLOCK: tl.constexpr, STRIP: tl.constexpr, STEP: tl.constexpr, SEQUENCES: tl.constexpr,
-    PRECISION: tl.constexpr,
+    x_batch, x_channel, g_batch, g_channel, offsets, first_offset,
+    BLOCK: tl.constexpr, STEP: tl.constexpr, SEQUENCES: tl.constexpr,
+    WHOLE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """One channel, one strip of lags: Σ_columns x[column, j] g[column, i], summed by i - j.
-
-    A column is a block of ``BLOCK`` outputs i in one sequence, with the ``STRIP`` inputs j that
-    end ``strip * STRIP`` places before the block does.
-    """
-    channel = (tl.program_id(0) // strips).to(tl.int64)
-    index = tl.program_id(0) % strips
-    RATIO: tl.constexpr = STRIP // BLOCK
-    strip = first_strip + index
-    j = tl.arange(0, STRIP)
+    """One channel, one offset: Σ_columns x[column - offset, j] g[column, i], summed by i - j."""
+    channel = (tl.program_id(0) // offsets).to(tl.int64)
+    index = tl.program_id(0) % offsets
+    offset = first_offset + index  # in blocks
+    i = tl.arange(0, BLOCK)
+    x_row = x_ptr + channel * x_channel - offset * BLOCK
     g_row = g_ptr + channel * g_channel
-    x_row = x_ptr + channel * x_channel
-    back = 1 - (strip + 1) * RATIO  # blocks from the outputs to the first input
 
-    # Blocks with some of their inputs inside, and of these, blocks that need no masks.
-    low = tl.maximum(strip * RATIO, 0)
-    high = tl.minimum(blocks, blocks - back)
-    inner = tl.minimum(tl.maximum(-back, low), high)
-    outer = tl.minimum(tl.maximum(n // BLOCK + tl.minimum(strip * RATIO, 0), inner), high)
-    sums = tl.zeros((STRIP, BLOCK), dtype=tl.float32)
-    sums = _accumulate(
-        sums, x_row, g_row, low, inner, back, batch, n, x_batch, g_batch,
-        BLOCK, STRIP, STEP, SEQUENCES, True, PRECISION,
-    )  # fmt: skip
-    sums = _accumulate(
-        sums, x_row, g_row, inner, outer, back, batch, n, x_batch, g_batch,
-        BLOCK, STRIP, STEP, SEQUENCES, False, PRECISION,
-    )  # fmt: skip
-    sums = _accumulate(
-        sums, x_row, g_row, outer, high, back, batch, n, x_batch, g_batch,
-        BLOCK, STRIP, STEP, SEQUENCES, True, PRECISION,
-    )  # fmt: skip
+    # A step takes SEQUENCES sequences of some blocks; rounds of steps take all sequences.
+    BLOCKS: tl.constexpr = STEP // SEQUENCES
+    place = tl.arange(0, STEP)
+    rounds = tl.cdiv(batch, SEQUENCES)
+    low, high = tl.maximum(offset, 0), blocks + tl.minimum(offset, 0)
+    sums = tl.zeros((BLOCK, BLOCK), dtype=tl.float32)
+    for step in tl.range(0, tl.cdiv(high - low, BLOCKS) * rounds):
+        block = low + step // rounds * BLOCKS + place // SEQUENCES
+        sequence = step % rounds * SEQUENCES + place % SEQUENCES
+        exists = ((block < high) & (sequence < batch))[:, None]
+        position = (block * BLOCK)[:, None] + i[None, :]
+        x_mask = exists if WHOLE else exists & (position - offset * BLOCK < n)
+        g_mask = exists if WHOLE else exists & (position < n)
+        sequence = sequence.to(tl.int64)[:, None]
+        x = tl.load(x_row + sequence * x_batch + position, mask=x_mask, other=0.0)
+        g = tl.load(g_row + sequence * g_batch + position, mask=g_mask, other=0.0)
+        sums = tl.dot(tl.trans(x), g, sums, input_precision=PRECISION)
 
-    # Turn row j by j places, so that a diagonal i - j = m stands in one column, and one of
-    # m - BLOCK in the same, further down; then the rows of each block of inputs can be summed.
-    m = tl.arange(0, BLOCK)[None, :]
-    turned = tl.gather(sums, (m + j[:, None]) % BLOCK, axis=1)
-    stays = m + (j % BLOCK)[:, None] < BLOCK
-    lower = tl.sum(tl.reshape(tl.where(stays, turned, 0.0), (RATIO, BLOCK, BLOCK)), axis=1)
-    upper = tl.sum(tl.reshape(tl.where(stays, 0.0, turned), (RATIO, BLOCK, BLOCK)), axis=1)
-    place = index * RATIO + RATIO - 1 - tl.arange(0, RATIO)  # the first inputs have the longest lag
-    at = (channel * strips * RATIO + place)[:, None] * BLOCK + m
-    tl.store(lower_ptr + at, lower)
-    tl.store(upper_ptr + at, upper)
+    # Turn row j by j places: the diagonals i - j = m and m - BLOCK come to stand in column m.
+    j, m = i[:, None], i[None, :]
+    turned = tl.gather(sums, (m + j) % BLOCK, axis=1)
+    at = (channel * offsets + index) * BLOCK + i
+    tl.store(lower_ptr + at, tl.sum(tl.where(m + j < BLOCK, turned, 0.0), axis=0))
+    tl.store(upper_ptr + at, tl.sum(tl.where(m + j < BLOCK, 0.0, turned), axis=0))
 
 
 @triton.jit
@@ -216,18 +174,18 @@ def correlate(x: Tensor, g: Tensor, causal: bool, *, precision: str, **launch: i
     """The sums Σ g[i] x[i - m] over the batch, for all lags m: ``(channels, lags)``, float32."""
     batch, channels, n = x.shape
     options = correlation_launch(n, batch, x.dtype) | launch
-    block, strip = options["BLOCK"], options["STRIP"]
-    ratio = strip // block
-    strips = triton.cdiv(n, strip)
-    first = 0 if causal else -triton.cdiv(n - block, strip)
-    lower, upper = x.new_empty(2, channels, (strips - first) * ratio, block, dtype=torch.float32)
-    _correlation_program[(channels * (strips - first),)](
-        x, g, lower, upper, batch, n, triton.cdiv(n, block),
-        x.stride(0), x.stride(1), g.stride(0), g.stride(1), strips - first, first,
+    block = options["BLOCK"]
+    blocks = triton.cdiv(n, block)
+    first = 0 if causal else 1 - blocks
+    offsets = blocks - first
+    lower, upper = x.new_empty(2, channels, offsets, block, dtype=torch.float32)
+    _correlation_program[(channels * offsets,)](
+        x, g, lower, upper, batch, n, blocks,
+        x.stride(0), x.stride(1), g.stride(0), g.stride(1), offsets, first,
         SEQUENCES=min(options["STEP"], triton.next_power_of_2(batch)),
-        PRECISION=precision, **options,
+        WHOLE=n % block == 0, PRECISION=precision, **options,
     )  # fmt: skip
-    start = (1 - first * ratio) * block - (0 if causal else n - 1)
+    start = (1 - first) * block - (0 if causal else n - 1)
     lags = n if causal else 2 * n - 1
     y = x.new_empty(channels, lags, dtype=torch.float32)
     _lags_program[(channels, triton.cdiv(lags, PLACES))](
@@ -242,12 +200,10 @@ def product_launch(n: int, batch: int, dtype: torch.dtype) -> dict[str, int]:
     half = dtype.itemsize == 2
     step = min(block, 64 if half else 32)
     columns = min(128, max(16, triton.next_power_of_2(batch * triton.cdiv(n, block))))
-    return {"BLOCK": block, "STEP": step, "COLUMNS": columns, "num_warps": 8, "num_stages": 3}
+    return {"BLOCK": block, "STEP": step, "COLUMNS": columns, "num_warps": 4, "num_stages": 3}
 
 
 def correlation_launch(n: int, batch: int, dtype: torch.dtype) -> dict[str, int]:
     """Sizes of the correlation's tiles, as measured on an NVIDIA H200."""
     block = min(64, max(16, triton.next_power_of_2(n)))
-    strip = min(128, max(block, triton.next_power_of_2(n)))
-    step = 64 if dtype.itemsize == 2 else 32
-    return {"BLOCK": block, "STRIP": strip, "STEP": step, "num_warps": 4, "num_stages": 3}
+    return {"BLOCK": block, "STEP": 64, "num_warps": 4, "num_stages": 2}

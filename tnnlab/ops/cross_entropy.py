@@ -8,9 +8,11 @@ as its loss is, so the forward pass computes both and the backward pass only sca
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 CHUNK = 8192
+ALIGNMENT = 64
 
 
 def linear_cross_entropy(x: Tensor, weight: Tensor, targets: Tensor, chunk: int = CHUNK) -> Tensor:
@@ -48,18 +50,20 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> tuple[Tensor, ...]:
         precise = torch.promote_types(x.dtype, torch.float32)
+        words = len(weight)
+        # Matrix products are several times slower where rows of logits begin off alignment.
+        weight = F.pad(weight, (0, 0, 0, -words % ALIGNMENT))
         loss = torch.zeros((), dtype=precise, device=x.device)
         grad_x = torch.empty_like(x)
         grad_weight = torch.zeros(weight.shape, dtype=precise, device=x.device)
         with torch.autocast(x.device.type, enabled=False):
             for start in range(0, len(x), chunk):
                 rows = slice(start, start + chunk)
-                chunk_loss, grad = _softmax_loss(x[rows] @ weight.T, targets[rows])
-                grad = grad / len(x)
+                chunk_loss, grad = _softmax_loss(x[rows] @ weight.T, targets[rows], words)
                 loss += chunk_loss
                 grad_x[rows] = grad @ weight
                 grad_weight += grad.T @ x[rows]
-        return loss / len(x), grad_x, grad_weight
+        return loss / len(x), grad_x / len(x), grad_weight[:words] / len(x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -73,12 +77,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return grad.to(grad_x.dtype) * grad_x, (grad * grad_weight).to(ctx.dtype), None, None
 
 
-def _softmax_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The summed loss of rows of logits, and its gradient in the logits, in their dtype."""
+def _softmax_loss(logits: Tensor, targets: Tensor, words: int) -> tuple[Tensor, Tensor]:
+    """The summed loss of rows of logits, and its gradient in the logits, in their dtype.
+
+    Columns beyond ``words`` are padding: their gradient is zero.
+    """
+    word = torch.arange(logits.shape[-1], device=logits.device)
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    precise = precise.masked_fill(word >= words, float("-inf"))
     log_sum = precise.logsumexp(-1, keepdim=True)
     at = targets.unsqueeze(-1)
     loss = (log_sum - precise.gather(-1, at)).sum()
     gradient = (precise - log_sum).exp()
-    hit = torch.arange(logits.shape[-1], device=logits.device) == at
-    return loss, torch.where(hit, gradient - 1, gradient).to(logits.dtype)
+    return loss, torch.where(word == at, gradient - 1, gradient).to(logits.dtype)
