@@ -1,7 +1,7 @@
 """The Toeplitz product by tiles as batched matrix products: for a CPU, and for reading.
 
 Positions are cut into blocks of ``BLOCK``. One tile, the Toeplitz matrix of the lags around an
-offset, serves every pair of blocks at this offset in every sequence: the pairs are the columns of
+offset, serves every pair of blocks at this offset in every sequence: the pairs are the rows of
 one matrix product. Half of a dense product's operations where the kernel is causal, and no n × n
 matrix. The GPU kernels of :mod:`tnnlab.ops._triton` follow the same plan.
 """
@@ -30,9 +30,9 @@ def product(kernel: Tensor, x: Tensor, causal: bool, transposed: bool) -> Tensor
     for offset in range(0 if first == 0 else 1 - blocks, 1 if last == 0 else blocks):
         at = reach + offset * block
         tile = toeplitz_matrix(taps[:, at - block + 1 : at + block], causal=False)
-        seen = columns[..., _inputs(offset, blocks, batch)]
-        y[..., _inputs(-offset, blocks, batch)].baddbmm_(tile, seen)
-    y = y.view(channels, block, blocks, batch).permute(3, 0, 2, 1)
+        seen = columns[:, _inputs(offset, blocks, batch)]
+        y[:, _inputs(-offset, blocks, batch)].baddbmm_(seen, tile.mT)
+    y = y.view(channels, blocks, batch, block).permute(2, 0, 1, 3)
     return y.reshape(batch, channels, reach)[..., :n]
 
 
@@ -45,8 +45,8 @@ def correlate(x: Tensor, g: Tensor, causal: bool) -> Tensor:
     sums = x.new_zeros(channels, 2 * blocks + 1, block)  # from lag -blocks · block
     for offset in range(first, blocks):
         tile = torch.bmm(
-            g_columns[..., _inputs(-offset, blocks, batch)],
-            x_columns[..., _inputs(offset, blocks, batch)].mT,
+            g_columns[:, _inputs(-offset, blocks, batch)].mT,
+            x_columns[:, _inputs(offset, blocks, batch)],
         )
         # Cut into rows one place shorter than they are, row i stands i places to the right: what
         # shared a diagonal i - j shares a column.
@@ -63,9 +63,9 @@ def _cut(n: int) -> tuple[int, int]:
 
 
 def _columns(x: Tensor, block: int) -> Tensor:
-    """``(batch, channels, n)`` as ``(channels, block, blocks · batch)``."""
+    """``(batch, channels, n)`` as ``(channels, blocks · batch, block)``."""
     x = F.pad(x, (0, -x.shape[-1] % block)).unflatten(-1, (-1, block))
-    return x.permute(1, 3, 2, 0).flatten(2).contiguous()
+    return x.permute(1, 2, 0, 3).flatten(1, 2)
 
 
 def _inputs(offset: int, blocks: int, batch: int) -> slice:

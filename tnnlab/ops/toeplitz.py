@@ -23,13 +23,14 @@ _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _HALF = (torch.float16, torch.bfloat16)
 
 # The longest length at which each method is the fastest, forward and backward together, shortest
-# first; beyond the last the FFT is. Measured by ``tnnlab bench operators`` at constant tokens, with
-# 256 channels on two CPU cores and 1,536 on an NVIDIA H200.
+# first; beyond the last the FFT is. A bidirectional product has twice the tiles and counts as twice
+# as long. Measured at constant tokens, with 256 channels on two CPU cores and 1,536 on an NVIDIA
+# H200 (`tnnlab bench operators`).
 _CROSSOVERS: dict[str, dict[str, int]] = {
-    "cpu": {"dense": 64, "tiles": 1024},
-    "cuda half": {"triton": 8192},
-    "cuda tf32": {"triton": 2048},
+    "cpu": {"dense": 128},
     "cuda": {"dense": 256},
+    "cuda half": {"triton": 8192},
+    "cuda tf32": {"dense": 256, "triton": 1024},
 }
 # A dense product stores channels · n² numbers: beyond this many bytes it is not worth its memory.
 _DENSE_BYTES = 2**30
@@ -43,7 +44,12 @@ class Choice(NamedTuple):
 
 
 def choose_method(
-    length: int, channels: int, *, device: torch.device | str, dtype: torch.dtype
+    length: int,
+    channels: int,
+    *,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    causal: bool = True,
 ) -> Choice:
     """Say which method ``method="auto"`` picks, and why.
 
@@ -52,6 +58,7 @@ def choose_method(
         channels: the number of Toeplitz matrices.
         device: where the product runs.
         dtype: of ``x``.
+        causal: whether the kernel is.
 
     >>> choose_method(16, 8, device="cpu", dtype=torch.float32).method
     'dense'
@@ -66,18 +73,18 @@ def choose_method(
             kind = "cuda half"
         elif not refusal and torch.get_float32_matmul_precision() != "highest":
             kind = "cuda tf32"
-    crossovers = _CROSSOVERS.get(kind, _CROSSOVERS["cpu"])
-    for method, limit in crossovers.items():
-        size = channels * length**2 * dtype.itemsize
-        if length <= limit and not (method == "dense" and size > _DENSE_BYTES):
-            return Choice(
-                method, f"n = {length} is at most the crossover n = {limit} of {method} on {kind}"
-            )
-    reason = f"n = {length} is above the crossover n = {max(crossovers.values())} on {kind}"
-    if length <= max(crossovers.values()):
-        size = channels * length**2 * dtype.itemsize
-        reason = f"dense matrices would take {size / 2**20:,.0f} MiB"
-    return Choice("fft", f"{reason}; {refusal}" if refusal else reason)
+    where = f"on {kind}; {refusal}" if refusal else f"on {kind}"
+    size = channels * length**2 * dtype.itemsize
+    limit = 0
+    for method, limit in _CROSSOVERS.get(kind, _CROSSOVERS["cpu"]).items():
+        if method == "triton" and not causal:
+            limit //= 2
+        if length > limit:
+            continue
+        if method == "dense" and size > _DENSE_BYTES:
+            return Choice("fft", f"dense matrices would take {size / 2**20:,.0f} MiB {where}")
+        return Choice(method, f"n = {length} is at most the crossover n = {limit} {where}")
+    return Choice("fft", f"n = {length} is above the crossover n = {limit} {where}")
 
 
 def toeplitz_matmul(kernel: Tensor, x: Tensor, *, causal: bool, method: str = "auto") -> Tensor:
@@ -113,7 +120,8 @@ def toeplitz_matmul(kernel: Tensor, x: Tensor, *, causal: bool, method: str = "a
     if x.numel() == 0:  # FFT libraries refuse an empty batch; the graph stays connected
         return (x * kernel[:, :1]).to(x.dtype)
     if method == "auto":
-        method = choose_method(x.shape[-1], x.shape[-2], device=x.device, dtype=x.dtype).method
+        n, channels = x.shape[-1], x.shape[-2]
+        method = choose_method(n, channels, device=x.device, dtype=x.dtype, causal=causal).method
     if method == "triton" and (refusal := gpu_kernels_refuse(x.device, x.dtype)):
         warnings.warn(f"method='triton' runs as 'fft': {refusal}", stacklevel=2)
         method = "fft"
