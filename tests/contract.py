@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
@@ -68,6 +70,22 @@ class OperatorContract(ABC):
         x = self.inputs(n, batch).requires_grad_()
         y, expected = operator(x), self.dense(operator, x, causal)
         assert_same(y, expected, [x, *operator.parameters()])
+
+    @BOTH
+    @settings(max_examples=15, derandomize=True)
+    @given(
+        batch=st.lists(st.integers(0, 3), max_size=3),
+        n=st.integers(1, 200),
+        channels=st.integers(1, 8),
+    )
+    def test_any_shape(self, causal: bool, batch: list[int], n: int, channels: int) -> None:
+        torch.manual_seed(0)
+        operator = self.build(channels, causal).double()
+        x = torch.randn(*batch, n, channels, dtype=torch.float64)
+        y = operator(x)
+        assert y.shape == x.shape
+        expected = self.dense(operator, x.reshape(-1, n, channels), causal)
+        torch.testing.assert_close(y, expected.reshape(x.shape))
 
     @BOTH
     @pytest.mark.parametrize("n", LENGTHS)

@@ -3,8 +3,9 @@
 Importing it needs torch and numpy only; each name below is loaded when it is first used.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tnnlab._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from tnnlab.attention import Attention as Attention
@@ -36,71 +37,25 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "tnnlab.attention": ("Attention",),
-    "tnnlab.layers": ("GLU", "GTU", "TNNBlock"),
-    "tnnlab.mixers": ("Hyena", "S4Layer"),
-    "tnnlab.models": (
-        "CausalLM",
-        "ClassifierConfig",
-        "ImageClassifier",
-        "ImageConfig",
-        "MaskedLM",
-        "PairClassifier",
-        "SequenceClassifier",
-        "TNNConfig",
-    ),
-    "tnnlab.operators": (
-        "FDTNO",
-        "RPE",
-        "RTF",
-        "S4D",
-        "SKITNO",
-        "TNO",
-        "HyenaFilter",
-        "Separable2D",
-    ),
-    "tnnlab.ops": ("choose_method", "toeplitz_matmul", "toeplitz_matrix"),
-    "tnnlab.parameters": ("match_width",),
-}
-_EXPORTS = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = [
-    "FDTNO",
-    "GLU",
-    "GTU",
-    "RPE",
-    "RTF",
-    "S4D",
-    "SKITNO",
-    "TNO",
-    "Attention",
-    "CausalLM",
-    "ClassifierConfig",
-    "Hyena",
-    "HyenaFilter",
-    "ImageClassifier",
-    "ImageConfig",
-    "MaskedLM",
-    "PairClassifier",
-    "S4Layer",
-    "Separable2D",
-    "SequenceClassifier",
-    "TNNBlock",
-    "TNNConfig",
-    "__version__",
-    "choose_method",
-    "match_width",
-    "toeplitz_matmul",
-    "toeplitz_matrix",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'tnnlab' has no attribute {name!r}")
-    return getattr(importlib.import_module(_EXPORTS[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "attention": ["Attention"],
+        "layers": ["GLU", "GTU", "TNNBlock"],
+        "mixers": ["Hyena", "S4Layer"],
+        "models": [
+            "CausalLM",
+            "ClassifierConfig",
+            "ImageClassifier",
+            "ImageConfig",
+            "MaskedLM",
+            "PairClassifier",
+            "SequenceClassifier",
+            "TNNConfig",
+        ],
+        "operators": ["FDTNO", "RPE", "RTF", "S4D", "SKITNO", "TNO", "HyenaFilter", "Separable2D"],
+        "ops": ["choose_method", "toeplitz_matmul", "toeplitz_matrix"],
+        "parameters": ["match_width"],
+    },
+    also=["__version__"],
+)

@@ -1,4 +1,4 @@
-"""``tnnlab train | generate | recipes | results``."""
+"""``tnnlab train | generate | bench | recipes | results``."""
 
 import argparse
 import shlex
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import tnnlab
+from tnnlab.bench.cli import add_parser as add_bench
 from tnnlab.training.errors import ConfigError, Interrupted, TrainingStopped
 
 
@@ -58,6 +59,8 @@ def command_parser() -> argparse.ArgumentParser:
     command.add_argument("--top-k", type=int, metavar="K", help="draw among the K most likely")
     command.add_argument("--seed", type=int, help="the same seed draws the same text")
     command.set_defaults(run=generate)
+
+    add_bench(commands)
 
     command = commands.add_parser("recipes", help="list recipes and their presets")
     command.set_defaults(run=recipes)

@@ -1,27 +1,17 @@
 """book/_ext/pages.py: the set-up cell of each page follows `_config.yml`."""
 
 import ast
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.ext.conftest import ROOT, load
+
 URL = "https://example.org/someone/tnnlab"
 PAGE = "# Title\n\nText.\n\n```{code-cell} ipython3\nx = 1\n```\n\nMore.\n"
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "book" / "_ext" / f"{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 pages = load("pages")

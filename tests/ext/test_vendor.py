@@ -3,27 +3,14 @@
 import base64
 import dataclasses
 import hashlib
-import importlib.util
 import io
 import os
-import sys
 import tarfile
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "book" / "_ext" / f"{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
+from tests.ext.conftest import load
 
 vendor = load("vendor")
 

@@ -23,7 +23,7 @@ class TestRTFShared(OperatorContract):
             causal=causal,
             order=5,
             length=301,
-            denominators=2,
+            denominators=2 - channels % 2,
             init="xavier",
             stable=True,
         )

@@ -137,10 +137,10 @@ class SKITNO(nn.Module):
         """The short convolution: taps are stored lag by lag, `conv1d` wants them reversed."""
         width = self.sparse.shape[1]
         left = width - 1 if self.causal else width // 2
-        padded = F.pad(x, (left, width - 1 - left))
+        padded = F.pad(x.reshape(-1, *x.shape[-2:]), (left, width - 1 - left))
         with torch.autocast(x.device.type, enabled=False):
             taps = self.sparse.flip(1).unsqueeze(1).to(x.dtype)
-            return F.conv1d(padded, taps, groups=self.channels)
+            return F.conv1d(padded, taps, groups=self.channels).view(x.shape)
 
     def _low_rank(self, x: Tensor) -> Tensor:
         n = x.shape[-1]

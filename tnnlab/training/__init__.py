@@ -8,8 +8,9 @@
 ``train(config, "runs/mine")`` then runs it. :mod:`tnnlab.training.loop` is the place to read.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tnnlab._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from tnnlab.training.config import DataConfig as DataConfig
@@ -27,20 +28,20 @@ if TYPE_CHECKING:
     from tnnlab.training.recipes import recipe_names as recipe_names
     from tnnlab.training.schedules import learning_rate as learning_rate
 
-_HOMES = {
-    "config": ("DataConfig", "EvaluationConfig", "RunConfig", "TrainingConfig"),
-    "errors": ("CheckpointError", "ConfigError", "Interrupted", "NonFiniteLoss", "TrainingStopped"),
-    "loop": ("train",),
-    "metrics": ("read_metrics",),
-    "recipes": ("read_recipe", "recipe_names"),
-    "schedules": ("learning_rate",),
-}
-_EXPORTS = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = sorted(_EXPORTS)  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'tnnlab.training' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"tnnlab.training.{_EXPORTS[name]}"), name)
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "config": ["DataConfig", "EvaluationConfig", "RunConfig", "TrainingConfig"],
+        "errors": [
+            "CheckpointError",
+            "ConfigError",
+            "Interrupted",
+            "NonFiniteLoss",
+            "TrainingStopped",
+        ],
+        "loop": ["train"],
+        "metrics": ["read_metrics"],
+        "recipes": ["read_recipe", "recipe_names"],
+        "schedules": ["learning_rate"],
+    },
+)

@@ -3,10 +3,12 @@
 Each name is loaded when it is first used; `Explorer` needs anywidget (the extra `book`).
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tnnlab._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from tnnlab.widgets.circulant import circulant_explorer as circulant_explorer
     from tnnlab.widgets.controls import Choice as Choice
     from tnnlab.widgets.controls import Slider as Slider
     from tnnlab.widgets.explorer import Explorer as Explorer
@@ -15,32 +17,20 @@ if TYPE_CHECKING:
     from tnnlab.widgets.frames import Panel as Panel
     from tnnlab.widgets.kernels import kernel_explorer as kernel_explorer
     from tnnlab.widgets.kernels import toeplitz_explorer as toeplitz_explorer
+    from tnnlab.widgets.rational import rational_explorer as rational_explorer
+    from tnnlab.widgets.ski import ski_explorer as ski_explorer
+    from tnnlab.widgets.spectrum import spectrum_explorer as spectrum_explorer
 
-_HOMES = {
-    "controls": ("Choice", "Slider"),
-    "explorer": ("Explorer",),
-    "frames": ("Curve", "Image", "Panel"),
-    "kernels": ("kernel_explorer", "toeplitz_explorer"),
-}
-_EXPORTS = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = [
-    "Choice",
-    "Curve",
-    "Explorer",
-    "Image",
-    "Panel",
-    "Slider",
-    "kernel_explorer",
-    "toeplitz_explorer",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "circulant": ["circulant_explorer"],
+        "controls": ["Choice", "Slider"],
+        "explorer": ["Explorer"],
+        "frames": ["Curve", "Image", "Panel"],
+        "kernels": ["kernel_explorer", "toeplitz_explorer"],
+        "rational": ["rational_explorer"],
+        "ski": ["ski_explorer"],
+        "spectrum": ["spectrum_explorer"],
+    },
+)

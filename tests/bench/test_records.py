@@ -1,0 +1,179 @@
+"""The command, its records, and what is read from them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pytest
+
+from tnnlab.bench import training
+from tnnlab.bench.claims import CLAIMS, Claim, claims_table
+from tnnlab.bench.plots import STYLES, crossovers, plot_rows, select
+from tnnlab.cli import main
+from tnnlab.parameters import count_parameters
+from tnnlab.results import load_records, table
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ["--preset", "smoke", "--lengths", "8", "16", "--channels", "2", "4", "--tokens", "32"]
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    out = tmp_path_factory.mktemp("runs") / "bench.json"
+    assert main(["bench", "operators", *TINY, "--out", str(out)]) == 0
+    (record,) = load_records(out.parent)
+    return record
+
+
+def test_a_record_says_what_was_run_where(record: dict[str, Any]) -> None:
+    assert (record["name"], record["preset"], record["status"]) == (
+        "bench-operators",
+        "smoke",
+        "complete",
+    )
+    assert record["command"].startswith("tnnlab bench operators --preset smoke ")
+    assert record["command"].endswith("--lengths 8 16 --channels 2 4 --tokens 32")
+    assert record["config"]["threads"] == 1
+    assert record["limits"]["copy_bytes_per_s"] > 0
+    assert "bench-operators" in table([record])
+
+
+def test_every_method_and_operator_has_its_rows(record: dict[str, Any]) -> None:
+    timed = [row for row in record["rows"] if "time_s" in row]
+    assert {row["name"] for row in timed if row["kind"] == "operator"} == {
+        *("reference", "tno", "tno-3", "fd", "fd-3", "ski", "rtf", "s4d", "hyena")
+    }
+    causal = select(record, kind="product", name="fft", causal=True, by_pass="forward+backward")
+    assert [(row["n"], row["batch"], row["channels"]) for row in causal] == [
+        *((8, 4, 2), (16, 2, 2), (16, 2, 4))
+    ]
+    for row in timed:
+        assert row["errors"] and row["low_s"] <= row["time_s"] <= row["high_s"]
+        assert row["floor_fraction"] > 0
+    skipped = {row["name"] for row in record["rows"] if "skipped" in row}
+    assert "flashfftconv" in skipped
+    for n in (8, 16):
+        assert sum(row["auto"] for row in select(record, kind="product", n=n, channels=2,
+                                                 causal=True, by_pass="forward")) == 1  # fmt: skip
+
+
+def test_training_is_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "training.json"
+    options = ["--preset", "smoke", "--length", "16", "--batch", "1", "--out", str(out)]
+    assert main(["bench", "training", *options]) == 0
+    record = json.loads(out.read_text())
+    assert record["status"] == "complete"
+    names = [row["name"] for row in record["rows"]]
+    assert names == ["reference", "tno", "tno-3", "fd", "fd-3", "hyena-rtf", "attention"]
+    assert all(row["tokens_per_s"] > 0 and row["peak_bytes"] > 0 for row in record["rows"])
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == len(names) + 1 and printed[-1] == f"record: {out}"
+
+
+def test_models_are_as_large_as_the_published_one() -> None:
+    sizes = [
+        count_parameters(config) for config in training.candidates(training.PRESETS["gpu"]).values()
+    ]
+    assert all(abs(size / sizes[0] - 1) < 0.12 for size in sizes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["operators", "--dtype", "int8"], "dtype is one of float32, tf32"),
+        (["operators", "--lengths", "0"], "at least 1"),
+        (["operators", "--tokens", "0"], "at least 1"),
+        (["training", "--precision", "fp8"], "precision is one of fp32, tf32, bf16; got 'fp8'"),
+        (["training", "--batch", "0"], "at least 1; got 0"),
+        (["operators", "--device", "cuda"], "no CUDA device: take --device cpu"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main(["bench", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_it_runs_without_the_optional_packages(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "for name in ('jsonargparse', 'accelerate', 'matplotlib', 'yaml', 'safetensors'):\n"
+        "    sys.modules[name] = None\n"
+        "from tnnlab.cli import main\n"
+        "options = ['--preset', 'smoke', '--out', sys.argv[1]]\n"
+        "sys.exit(main(['bench', 'training', *options]))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "record.json")]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120)
+    assert run.returncode == 0, run.stderr.decode()
+
+
+def row(name: str, time: float, **more: Any) -> dict[str, Any]:
+    common = {"kind": "operator", "name": name, "causal": False, "n": 512, "time_s": time}
+    return {**common, "pass": "forward+backward", "peak_bytes": 100 * time, **more}
+
+
+def test_a_claim_is_computed_from_rows() -> None:
+    rows = [row("tno", 3.0), row("ski", 2.0), row("tno", 4.0, n=8), row("ski", 1.0, n=8)]
+    rows += [row("ski", 9.0, causal=True), row("tno", 9.0, causal=True, **{"pass": "forward"})]
+    claim = Claim("a", "b", 0.25, "operator", "ski", "tno", causal=False)
+    assert claim.measured(rows) == pytest.approx((0.5 + 3.0) / 2)
+    assert Claim(**{**vars(claim), "n": 512}).measured(rows) == pytest.approx(0.5)
+    assert Claim(**{**vars(claim), "best": True}).measured(rows) == pytest.approx(3.0)
+    memory = Claim(**{**vars(claim), "key": "peak_bytes", "n": 8})
+    assert memory.measured(rows) == pytest.approx(-0.75)
+    assert Claim(**{**vars(claim), "causal": True}).measured(rows) is None
+
+
+def test_the_table_of_claims_shows_published_ours_and_difference() -> None:
+    rows = [row("tno", 3.0), row("reference", 4.0), row("ski", 2.0)]
+    lines = claims_table({"rows": rows}).splitlines()
+    speed = "| SKI-TNO, bidirectional, n = 512: speed {cite}`moreno2023ski` "
+    assert lines[2] == speed + "| +25% | +100% | +50% | +25 |"
+    assert "memory {cite}`moreno2023ski` | -17% | -50% | -33% | -16 |" in lines[3]
+    assert len(lines) == 4
+
+
+def test_claims_cite_what_exists() -> None:
+    bibliography = (ROOT / "book" / "references.bib").read_text()
+    assert all(f"{{{claim.source}," in bibliography for claim in CLAIMS)
+
+
+def test_pictures_have_a_line_for_each_method(record: dict[str, Any]) -> None:
+    figure, axes = plt.subplots()
+    plot_rows(axes, record, kinds=("product", "attention"))
+    assert {line.get_label() for line in axes.lines} == {
+        STYLES[name][0] for name in ("reference", "dense", "fft", "tiles", "attention")
+    }
+    for line in axes.lines:
+        assert list(line.get_xdata()) == [8, 16]
+    axes.clear()
+    plot_rows(axes, record, kinds=("product",), against="channels", names=("fft",))
+    (line,) = axes.lines
+    assert list(line.get_xdata()) == [2, 4]
+    plt.close(figure)
+
+
+def test_crossovers_name_the_fastest_method() -> None:
+    def product(name: str, time: float, auto: bool) -> dict[str, Any]:
+        more = {"kind": "product", "causal": True, "auto": auto, "channels": 2}
+        return row(name, time, **more)
+
+    rows = [
+        product("dense", 2.0, True),
+        product("fft", 1.0, False),
+        product("reference", 0.1, False),
+    ]
+    assert crossovers({"config": {"channels": [2, 4]}, "rows": rows}) == [(512, "fft", 2.0)]
