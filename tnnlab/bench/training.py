@@ -29,7 +29,7 @@ class TrainingBench:
         device: "cpu" or "cuda".
         precision: "fp32", "tf32" or "bf16" (autocast).
         batch, length: sequences in a step, and their tokens.
-        compile: whether models go through ``torch.compile``.
+        compile: whether models, but for the published form, go through ``torch.compile``.
         config: of the TNN; the others are as large.
         threads: of a CPU; None: as many as PyTorch takes.
         seconds: spent on each measurement.
@@ -126,7 +126,7 @@ def _row(
         "width": config.width,
         "parameters": model.num_parameters(),
         "precision": bench.precision,
-        "compiled": bench.compile,
+        "compiled": bench.compile and name != "reference",
     }
     try:
         row["errors"] = _errors(name, model, bench)
@@ -161,7 +161,7 @@ def make_step(name: str, model: CausalLM, bench: TrainingBench) -> Callable[[int
     def loss(tokens: Tensor) -> Tensor:
         return _loss(name, model, tokens, precision=bench.precision)
 
-    if bench.compile:
+    if bench.compile and name != "reference":
         loss = torch.compile(loss)
 
     def step(number: int) -> None:
