@@ -13,11 +13,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pytest
 
-from tnnlab.bench import training
 from tnnlab.bench.claims import CLAIMS, Claim, claims_table
 from tnnlab.bench.plots import STYLES, crossovers, plot_rows, select
 from tnnlab.cli import main
-from tnnlab.parameters import count_parameters
 from tnnlab.results import load_records, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,24 +62,25 @@ def test_every_method_and_operator_has_its_rows(record: dict[str, Any]) -> None:
                                                  causal=True, by_pass="forward")) == 1  # fmt: skip
 
 
-def test_training_is_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "training.json"
-    options = ["--preset", "smoke", "--length", "16", "--batch", "1", "--out", str(out)]
-    assert main(["bench", "training", *options]) == 0
+def test_training_is_timed_without_the_optional_packages(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "for name in ('jsonargparse', 'accelerate', 'matplotlib', 'yaml', 'safetensors'):\n"
+        "    sys.modules[name] = None\n"
+        "from tnnlab.cli import main\n"
+        "options = ['--preset', 'smoke', '--length', '16', '--batch', '1', '--out', sys.argv[1]]\n"
+        "sys.exit(main(['bench', 'training', *options]))"
+    )
+    out = tmp_path / "record.json"
+    command = [sys.executable, "-c", code, str(out)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
     record = json.loads(out.read_text())
     assert record["status"] == "complete"
     names = [row["name"] for row in record["rows"]]
     assert names == ["reference", "tno", "tno-3", "fd", "fd-3", "hyena-rtf", "attention"]
     assert all(row["tokens_per_s"] > 0 and row["peak_bytes"] > 0 for row in record["rows"])
-    printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == len(names) + 1 and printed[-1] == f"record: {out}"
-
-
-def test_models_are_as_large_as_the_published_one() -> None:
-    sizes = [
-        count_parameters(config) for config in training.candidates(training.PRESETS["gpu"]).values()
-    ]
-    assert all(abs(size / sizes[0] - 1) < 0.12 for size in sizes)
+    assert len(run.stdout.splitlines()) == len(names) + 1
 
 
 @pytest.mark.parametrize(
@@ -104,20 +103,6 @@ def test_what_cannot_be_is_refused(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert main(["bench", *arguments]) == 2
     assert message in capsys.readouterr().err
-
-
-def test_it_runs_without_the_optional_packages(tmp_path: Path) -> None:
-    code = (
-        "import sys\n"
-        "for name in ('jsonargparse', 'accelerate', 'matplotlib', 'yaml', 'safetensors'):\n"
-        "    sys.modules[name] = None\n"
-        "from tnnlab.cli import main\n"
-        "options = ['--preset', 'smoke', '--out', sys.argv[1]]\n"
-        "sys.exit(main(['bench', 'training', *options]))"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path / "record.json")]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120)
-    assert run.returncode == 0, run.stderr.decode()
 
 
 def row(name: str, time: float, **more: Any) -> dict[str, Any]:

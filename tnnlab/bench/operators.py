@@ -11,7 +11,7 @@ import torch
 from tnnlab.bench.modules import OPERATORS, operator_rows
 from tnnlab.bench.products import METHODS, attention_rows, product_rows
 from tnnlab.bench.rows import Sizes
-from tnnlab.bench.timing import measure, speed_limits
+from tnnlab.bench.timing import measure, settings, speed_limits
 from tnnlab.results import provenance
 
 Report = Callable[[dict[str, Any]], None]
@@ -41,8 +41,8 @@ class OperatorBench:
     tokens: int
     operator_lengths: tuple[int, ...]
     threads: int | None = None
-    seconds: float = 0.4
-    patience: float = 0.4
+    seconds: float = 0.2
+    patience: float = 0.35
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -69,8 +69,8 @@ PRESETS = {
         lengths=(16, 64, 128, 256, 512, 1024, 2048, 4096, 8192),
         channels=(256, 64, 1024),
         tokens=8192,
-        operator_lengths=(512, 2048, 8192),
-        threads=2,
+        operator_lengths=(512, 2048),
+        threads=1,
     ),
     "gpu": OperatorBench(
         "cuda",
@@ -79,6 +79,7 @@ PRESETS = {
         channels=(1536, 192, 768),
         tokens=65536,
         operator_lengths=(512, 2048, 8192),
+        seconds=0.15,
     ),
 }
 
@@ -91,15 +92,12 @@ def bench_operators(bench: OperatorBench, preset: str, command: str, report: Rep
     """
     begun = time.perf_counter()
     device, dtype = torch.device(bench.device), DTYPES[bench.dtype]
-    if bench.threads:
-        torch.set_num_threads(bench.threads)
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if bench.dtype == "tf32" else "highest")
-    try:
+    rows: list[dict[str, Any]] = []
+    slow: dict[Any, dict[str, Any]] = {}
+    with settings(bench.threads, tf32=bench.dtype == "tf32"):
+        threads = torch.get_num_threads()
         limits = speed_limits(device, dtype)
         timer = functools.partial(measure, device=device, seconds=bench.seconds)
-        rows: list[dict[str, Any]] = []
-        slow: dict[Any, dict[str, Any]] = {}
         for run, name, sizes in _plan(bench, device, dtype):
             case = (run, name, sizes.causal)
             if case in slow and sizes.n > slow[case]["n"]:
@@ -113,15 +111,13 @@ def bench_operators(bench: OperatorBench, preset: str, command: str, report: Rep
                     slow[case] = row
                 report(row)
                 rows.append(row)
-    finally:
-        torch.set_float32_matmul_precision(precision)
     return {
         "name": "bench-operators",
         "title": "Toeplitz products and operators: time and memory",
         "preset": preset,
         "status": "wrong results" if any(row.get("wrong") for row in rows) else "complete",
         "command": command,
-        "config": {**dataclasses.asdict(bench), "threads": torch.get_num_threads()},
+        "config": {**dataclasses.asdict(bench), "threads": threads},
         "provenance": provenance(device),
         "limits": limits,
         "wall_time_s": time.perf_counter() - begun,

@@ -91,6 +91,31 @@ def plot_rows(
     axes.set_xscale("log", base=2)
 
 
+def plot_operators(axes: Axes, record: Mapping[str, Any], *, n: int, key: str = "time_s") -> None:
+    """A pair of bars for each operator: causal and bidirectional, forward and backward.
+
+    Args:
+        axes: to draw on.
+        record: of ``tnnlab bench operators``.
+        n: the length.
+        key: "time_s" or "peak_bytes".
+    """
+    label, unit = UNITS[key]
+    names = list(dict.fromkeys(row["name"] for row in record["rows"] if row["kind"] == "operator"))
+    for causal, place in ((True, -0.2), (False, 0.2)):
+        rows = select(record, kind="operator", causal=causal, n=n, by_pass="forward+backward")
+        axes.barh(
+            [names.index(row["name"]) + place for row in rows],
+            [row[key] * unit for row in rows],
+            height=0.36,
+            color=COLOURS[0 if causal else 1],
+            label="causal" if causal else "bidirectional",
+        )
+    axes.set(xlabel=label, yticks=range(len(names)), yticklabels=names)
+    axes.invert_yaxis()
+    axes.grid(False, axis="y")
+
+
 def _sweep(rows: list[dict[str, Any]], against: str) -> list[dict[str, Any]]:
     """The rows in which only ``against`` changes."""
     other = "channels" if against == "n" else "n"

@@ -28,7 +28,9 @@ class Method(NamedTuple):
 def _own(name: str) -> Method:
     def run(kernel: Tensor, x: Tensor, causal: bool) -> Tensor:
         if name == "dense":
-            refuse_large(kernel.shape[0] * x.shape[-1] ** 2 * x.itemsize, x.device)
+            refuse_large(kernel.shape[0] * x.shape[-1] ** 2 * kernel.itemsize, x.device)
+        if name == "tiles" and x.device.type == "cuda":
+            raise ValueError("on a GPU the tiles are those of triton")
         return toeplitz_matmul(kernel, x, causal=causal, method=name)
 
     return Method(run)

@@ -4,7 +4,8 @@ import itertools
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,9 +17,9 @@ Call = Callable[[int], Any]
 def measure(call: Call, device: torch.device, *, seconds: float = 1.0) -> dict[str, Any]:
     """Time a call and see how much memory it takes.
 
-    After a warm-up, samples are taken for about ``seconds``, at least 5. On a GPU a sample is a
-    group of calls between two events, some milliseconds long, so that it is not the launch of a
-    single call that is timed; on a CPU it is one call.
+    After a warm-up, samples are taken for about ``seconds``, at least 5 (3 of a call that takes
+    half a second). On a GPU a sample is a group of calls between two events, some milliseconds
+    long, so that it is not the launch of a single call that is timed; on a CPU it is one call.
 
     Returns:
         ``time_s`` (the median), ``low_s`` and ``high_s`` (quartiles), ``samples``, ``peak_bytes``
@@ -28,9 +29,10 @@ def measure(call: Call, device: torch.device, *, seconds: float = 1.0) -> dict[s
         once = elapsed(call, device, number, 1)
     memory = peak_bytes(lambda: call(0), device)
     group = max(1, round(4e-3 / once)) if device.type == "cuda" else 1
+    least = 5 if once < 0.5 else 3
     samples: list[float] = []
     begun = time.perf_counter()
-    while len(samples) < 5 or (len(samples) < 200 and time.perf_counter() - begun < seconds):
+    while len(samples) < least or (len(samples) < 200 and time.perf_counter() - begun < seconds):
         samples.append(elapsed(call, device, len(samples) * group, group))
     low, median, high = statistics.quantiles(samples, n=4)
     return {
@@ -81,6 +83,19 @@ def peak_bytes(call: Callable[[], Any], device: torch.device) -> int:
     events = [event for event in results.events() if event.name() == "[memory]"]
     sizes = (event.nbytes() for event in sorted(events, key=lambda event: event.start_ns()))
     return max(itertools.accumulate(sizes, initial=0))
+
+
+@contextmanager
+def settings(threads: int | None, *, tf32: bool) -> Iterator[None]:
+    """Run with so many CPU threads (None: as it is), and float32 products as TF32 or not."""
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    torch.set_num_threads(threads or before[0])
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.set_float32_matmul_precision(before[1])
 
 
 def speed_limits(device: torch.device, dtype: torch.dtype) -> dict[str, float]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tnnlab.bench import exact
 from tnnlab.bench.reference import with_reference_operators
-from tnnlab.bench.timing import measure
+from tnnlab.bench.timing import measure, settings
 from tnnlab.models import CausalLM, TNNConfig
 from tnnlab.parameters import count_parameters, match_width
 from tnnlab.results import provenance
@@ -55,7 +55,7 @@ PRESETS = {
     "smoke": TrainingBench(
         "cpu", "fp32", 2, 32, config=TNNConfig(97, 2, 64, 1, 64), threads=1, seconds=0.01
     ),
-    "cpu": TrainingBench("cpu", "fp32", 2, 512, threads=2),
+    "cpu": TrainingBench("cpu", "fp32", 1, 512, threads=1, seconds=1.0),
     "gpu": TrainingBench("cuda", "bf16", 128, 512, compile=True),
 }
 
@@ -89,24 +89,19 @@ def bench_training(bench: TrainingBench, preset: str, command: str, report: Call
     """
     begun = time.perf_counter()
     device = torch.device(bench.device)
-    if bench.threads:
-        torch.set_num_threads(bench.threads)
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if bench.precision == "tf32" else "highest")
     rows: list[dict[str, Any]] = []
-    try:
+    with settings(bench.threads, tf32=bench.precision == "tf32"):
+        threads = torch.get_num_threads()
         for name, config in candidates(bench).items():
             rows.append(_row(name, config, bench, device))
             report(rows[-1])
-    finally:
-        torch.set_float32_matmul_precision(precision)
     return {
         "name": "bench-training",
         "title": "Training steps of language models of equal size",
         "preset": preset,
         "status": "wrong results" if any(row.get("wrong") for row in rows) else "complete",
         "command": command,
-        "config": {**dataclasses.asdict(bench), "threads": torch.get_num_threads()},
+        "config": {**dataclasses.asdict(bench), "threads": threads},
         "provenance": provenance(device),
         "wall_time_s": time.perf_counter() - begun,
         "rows": rows,

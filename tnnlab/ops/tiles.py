@@ -5,6 +5,7 @@ correlation that sums ``g[i] x[i - m]``. The gradient of each is made of the two
 derivatives of any order run at the speed of the first.
 """
 
+import functools
 import importlib.util
 from typing import Any
 
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor
 
 from tnnlab.ops import _blocks
+
+_TRITON = importlib.util.find_spec("triton") is not None  # a search of the disk: once
 
 
 @torch.compiler.assume_constant_result
@@ -21,13 +24,18 @@ def gpu_kernels_refuse(device: torch.device, dtype: torch.dtype) -> str | None:
         return f"Triton's GPU kernels need a CUDA device, and x is on {device.type}"
     if dtype == torch.float64:
         return "Triton's GPU kernels take float16, bfloat16 and float32, not float64"
-    if importlib.util.find_spec("triton") is None:
+    if not _TRITON:
         return "Triton is not installed (pip install triton)"
-    capability = torch.cuda.get_device_capability(device)
+    name, capability = _gpu(device)
     if capability < (8, 0):
-        name, version = torch.cuda.get_device_name(device), ".".join(map(str, capability))
+        version = ".".join(map(str, capability))
         return f"Triton's GPU kernels need compute capability 8.0, and {name} has {version}"
     return None
+
+
+@functools.cache
+def _gpu(device: torch.device) -> tuple[str, tuple[int, int]]:
+    return torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device)
 
 
 @torch.library.custom_op("tnnlab::tile_product", mutates_args=())

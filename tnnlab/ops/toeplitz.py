@@ -158,7 +158,8 @@ def _check(kernel: Tensor, x: Tensor, causal: bool) -> None:
 def _dense(kernel: Tensor, x: Tensor, causal: bool) -> Tensor:
     # Without autocast, which would round a float32 product to half precision.
     with torch.autocast(x.device.type, enabled=False):
-        matrix = toeplitz_matrix(kernel.to(x.dtype), causal)
+        # Rounded as a matrix, not as a kernel: its gradient is then summed in the kernel's dtype.
+        matrix = toeplitz_matrix(kernel, causal).to(x.dtype)
         return torch.einsum("cij,...cj->...ci", matrix, x)
 
 
