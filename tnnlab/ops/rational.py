@@ -82,22 +82,23 @@ def companion_matrix(a: Tensor) -> Tensor:
 def unaliased(a: Tensor, b: Tensor, h0: Tensor, length: int) -> tuple[Tensor, Tensor]:
     """The ``(b, h_0)`` whose exact impulse response is the aliased one, over ``length`` lags.
 
-    ``C = C' (I - Aᴸ)⁻¹`` (ICML 2024, §3.3). Wrapping also adds to lag 0: ``h_0`` takes
-    ``Σ_{q ≥ 1} k_{qL}``.
+    For ``length > s`` they are ``C = C' (I - Aᴸ)⁻¹`` and ``h_0 + Σ_{q ≥ 1} k_{qL}`` (ICML 2024,
+    §3.3), here read off the aliased taps: the denominator times their series is the numerator,
+    ``b_m = Σ_{j<m} a_j k_{m-j}``. No power of A is formed: where poles lie close together that
+    loses all digits.
 
     Raises:
         ValueError: a pole on an L-th root of unity, where the aliased kernel is not defined.
     """
-    _check(a, b, h0)
-    matrix = companion_matrix(a)
-    power = torch.linalg.matrix_power(matrix, length - 1)  # Aᴸ⁻¹, then Aᴸ
-    eye = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
-    wrapped, info = torch.linalg.solve_ex((eye - power @ matrix).mT, b[..., None])
-    if bool(info.any()):
+    taps = rational_taps(a, b, h0, length)
+    if not bool(taps.isfinite().all()):
         raise ValueError(f"a pole lies on a root of unity of length {length}: the sum diverges")
-    wrapped = wrapped[..., 0]
-    # The input enters the newest entry of the state: B = e_1, so Aᴸ⁻¹ B is the first column.
-    return wrapped, h0 + (wrapped * power[..., :, 0]).sum(-1)
+    order = a.shape[-1]
+    known = F.pad(taps[:, 1:], (order - 1, max(0, order - length + 1)))
+    monic = F.pad(a[:, :-1], (1, 0), value=1.0)
+    product = (known.unfold(1, order, 1)[:, :order] * monic.flip(1)[:, None]).sum(-1)
+    # Lags beyond the length are free: nothing is asked of them.
+    return product * (torch.arange(1, order + 1, device=a.device) < length), taps[:, 0]
 
 
 def _fold(coefficients: Tensor, length: int) -> Tensor:
