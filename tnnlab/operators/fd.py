@@ -49,12 +49,17 @@ class FDTNO(ToeplitzOperator):
     Args:
         channels: one spectrum each.
         causal: whether the kernel has lags ≥ 0 only.
-        rpe_width, rpe_depth, rpe_activation, rpe_norm: of the :class:`RPE`. The smoother the
-            activation, the faster the kernel decays (Theorems 2-4).
+        rpe_width, rpe_depth, rpe_activation, rpe_norm: of the :class:`RPE`. Theorems 2-4 tie the
+            kernel's decay to the activation's smoothness, for a spectrum that is smooth all around
+            the circle. A function of ω in [0, π], continued evenly, has kinks at 0 and π unless it
+            is flat there: the far taps of a causal kernel go down like 1/m², whatever the
+            activation, and those of the odd part of a bidirectional one like 1/m.
         points: in place of the RPE, learn this many values per channel and interpolate.
 
     Shape: ``(batch, length, channels)`` to the same.
     """
+
+    extends = False
 
     def __init__(
         self,
