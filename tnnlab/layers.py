@@ -30,7 +30,7 @@ class GTU(nn.Module):
 
     ``u = SiLU(x W_u + b_u)``, ``v = SiLU(x W_v + b_v)``, ``out = (u ⊙ operator(v)) W_o + b_o``.
     The inner width is the operator's number of channels: e · width for an expansion e.
-    Weights and biases start from N(0, 0.02²), as published.
+    Weights and biases start from N(0, 0.02²), as in the code released for the Long-Range Arena.
 
     Args:
         width: channels in and out.

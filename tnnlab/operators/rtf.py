@@ -65,7 +65,7 @@ class RTF(ToeplitzOperator):
         self.order, self.length, self.stable = order, length, stable
         self.a = nn.Parameter(torch.empty(systems * denominators, order))
         self.b = nn.Parameter(torch.empty(systems * channels, order))
-        # Together, so that Xavier's bound sees one matrix, as published.
+        # Together, so that Xavier's rule sees one matrix, as the released parameter `ab` is.
         coefficients = initialise(torch.empty(len(self.a) + len(self.b), order))
         with torch.no_grad():
             self.a.copy_(coefficients[: len(self.a)])
