@@ -137,3 +137,12 @@ def test_bad_options_are_named(options: dict, message: str) -> None:
 def test_weights_need_a_length() -> None:
     with pytest.raises(ValueError, match="n ≥ 1"):
         interpolation_weights(0, 4)
+
+
+def test_far_lags_keep_their_digits() -> None:
+    torch.manual_seed(0)
+    kernel = WarpedKernel(2, points=8, decay=0.99)
+    lags = torch.tensor([-3000.0, -2000.0, 2000.0, 3000.0])
+    taps, exact = kernel(lags), kernel.double()(lags.double())
+    torch.testing.assert_close(taps.double(), exact, rtol=1e-3, atol=0)
+    assert taps.all()

@@ -43,13 +43,20 @@ class WarpedKernel(nn.Module):
         self.positive = nn.Parameter(torch.randn(channels, points))  # at 1 / points … 1
 
     def forward(self, lags: Tensor) -> Tensor:
-        zero = torch.zeros_like(self.positive[:, :1])
-        values = torch.cat([self.negative, zero, self.positive], dim=1)
-        values = values.to(torch.promote_types(values.dtype, torch.float32))
+        dtype = torch.promote_types(self.positive.dtype, torch.float32)
         points = self.positive.shape[1]
-        place = (inverse_time_warp(lags.to(values.dtype), self.decay) + 1) * points
-        left = place.floor().long().clamp(0, 2 * points - 1)
-        return torch.lerp(values[:, left], values[:, left + 1], place - left)
+        # From 0 outwards on each side: far lags keep all their digits, close to 0.
+        place = inverse_time_warp(lags.to(dtype), self.decay).abs() * points
+        left = place.floor().long().clamp(0, points - 1)
+        sides = (
+            torch.lerp(values[:, left], values[:, left + 1], place - left)
+            for values in (
+                F.pad(self.negative.to(dtype).flip(1), (1, 0)),
+                F.pad(self.positive.to(dtype), (1, 0)),
+            )
+        )
+        negative, positive = sides
+        return torch.where(lags < 0, negative, positive)
 
 
 class SKITNO(nn.Module):
@@ -59,9 +66,9 @@ class SKITNO(nn.Module):
     differences of r inducing points (A, Toeplitz), interpolated to all positions (W). Linear in n:
     O(n + r log r). The sum is not Toeplitz: it has a :meth:`matrix` and no kernel.
 
-    Causal masking defeats this: the causal operator needs a running sum of r numbers at every
-    position, O(n r) time *and memory* per channel, and gains nothing over the exact product
-    (Appendix B). It is here to be measured.
+    Causal masking destroys the low rank. The causal operator is the published remedy, a running sum
+    of r numbers at every position (Appendix B): O(n r) time *and memory* per channel, far more than
+    the exact product takes. It is here to be measured; the book shows what can be saved of it.
 
     Args:
         channels: one matrix each.
