@@ -43,3 +43,8 @@ def test_gradient_descent_gets_closer_and_stays_stable(seed: int) -> None:
     torch.testing.assert_close(found, errors[-1], rtol=0.1, atol=0)
     poles = torch.view_as_complex(system.poles)
     assert (poles.abs() < 1).all()
+
+
+def test_a_pole_at_zero_is_one_tap() -> None:
+    matrix = vandermonde_matrix(torch.zeros(1, dtype=torch.complex128), 4)
+    assert matrix[:, 0].tolist() == [1, 0, 0]

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from tnnlab.convert.systems import DiagonalSSM, as_taps
-from tnnlab.ops.statespace import diagonal_taps
+from tnnlab.ops.statespace import diagonal_taps, pole_powers
 
 
 def vandermonde_matrix(poles: Tensor, n: int) -> Tensor:
     """``λ_j^(m-1)`` for lags m = 1 … n - 1: ``(n - 1, h)`` from poles ``(h,)``."""
-    return poles[None] ** torch.arange(n - 1, dtype=torch.float64)[:, None]
+    return pole_powers(poles[None], torch.arange(n - 1))[0].T
 
 
 def vandermonde_fit(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tnnlab.widgets.rational import rational_explorer as rational_explorer
     from tnnlab.widgets.ski import ski_explorer as ski_explorer
     from tnnlab.widgets.spectrum import spectrum_explorer as spectrum_explorer
+    from tnnlab.widgets.states import states_explorer as states_explorer
+    from tnnlab.widgets.views import views_explorer as views_explorer
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -32,5 +34,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "rational": ["rational_explorer"],
         "ski": ["ski_explorer"],
         "spectrum": ["spectrum_explorer"],
+        "states": ["states_explorer"],
+        "views": ["views_explorer"],
     },
 )
