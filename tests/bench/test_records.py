@@ -14,7 +14,14 @@ import matplotlib.pyplot as plt
 import pytest
 
 from tnnlab.bench.claims import CLAIMS, Claim, claims_table
-from tnnlab.bench.plots import STYLES, crossovers, plot_rows, select
+from tnnlab.bench.plots import (
+    STYLES,
+    crossovers,
+    plot_operators,
+    plot_rows,
+    select,
+    shared_legend,
+)
 from tnnlab.cli import main
 from tnnlab.results import load_records, table
 
@@ -148,6 +155,31 @@ def test_pictures_have_a_line_for_each_method(record: dict[str, Any]) -> None:
     plot_rows(axes, record, kinds=("product",), against="channels", names=("fft",))
     (line,) = axes.lines
     assert list(line.get_xdata()) == [2, 4]
+    plt.close(figure)
+
+
+def test_lines_against_channels_leave_other_lengths_out(record: dict[str, Any]) -> None:
+    rows = [row for row in record["rows"] if not (row["name"] == "fft" and row["n"] == 16)]
+    figure, axes = plt.subplots()
+    names = ("fft", "tiles")
+    plot_rows(axes, {**record, "rows": rows}, kinds=("product",), against="channels", names=names)
+    assert [line.get_label() for line in axes.lines] == ["tiles"]
+    plt.close(figure)
+
+
+def test_operators_have_a_row_with_two_marks(record: dict[str, Any]) -> None:
+    figure, axes = plt.subplots(1, 2, layout="constrained")
+    plot_operators(axes[0], record, n=16)
+    names = [label.get_text() for label in axes[0].get_yticklabels()]
+    assert names[::-1][:2] == ["reference", "tno"]
+    for line, causal in zip(axes[0].lines, (True, False), strict=True):
+        rows = select(record, kind="operator", causal=causal, n=16, by_pass="forward+backward")
+        found = dict(zip([names[y] for y in line.get_ydata()], line.get_xdata(), strict=True))
+        assert found == {row["name"]: row["time_s"] * 1e3 for row in rows}
+    plot_operators(axes[1], record, n=8, key="peak_bytes")
+    shared_legend(figure)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["causal", "bidirectional"]
     plt.close(figure)
 
 

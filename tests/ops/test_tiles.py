@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tnnlab.ops import toeplitz_matmul, toeplitz_matrix
+from tnnlab.ops import choose_method, tiles, toeplitz_matmul, toeplitz_matrix
 from tnnlab.ops.tiles import gpu_kernels_refuse, tile_correlation, tile_product
 
 BOTH = pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
@@ -145,6 +145,29 @@ def test_where_they_cannot_run_a_warning_says_why_and_the_fft_does_it() -> None:
         y = toeplitz_matmul(kernel, x, causal=True, method="triton")
     assert torch.equal(y, toeplitz_matmul(kernel, x, causal=True, method="fft"))
     assert "float64" in str(gpu_kernels_refuse(torch.device("cuda"), torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("installed", "gpu", "reason"),
+    [
+        (False, ("NVIDIA H200", (9, 0)), "Triton is not installed"),
+        (True, ("Tesla T4", (7, 5)), "need compute capability 8.0, and Tesla T4 has 7.5"),
+        (True, ("NVIDIA A100", (8, 0)), None),
+    ],
+    ids=["no Triton", "T4", "A100"],
+)
+def test_the_choice_says_what_a_gpu_lacks(
+    installed: bool,
+    gpu: tuple[str, tuple[int, int]],
+    reason: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tiles, "_TRITON", installed)
+    monkeypatch.setattr(tiles, "_gpu", lambda device: gpu)
+    for dtype in (torch.float16, torch.bfloat16):
+        choice = choose_method(512, 64, device="cuda", dtype=dtype)
+        assert choice.method == ("triton" if reason is None else "fft")
+        assert (reason or "crossover") in choice.reason
 
 
 @BOTH

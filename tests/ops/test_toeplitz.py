@@ -1,11 +1,16 @@
 """The Toeplitz product against a Python loop, in values and gradients."""
 
+import importlib.util
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import tnnlab.ops.toeplitz as toeplitz
 from tnnlab.ops import choose_method, toeplitz_matmul, toeplitz_matrix
 
 LENGTHS = [1, 2, 3, 17, 64, 127, 1000]
@@ -115,6 +120,22 @@ def test_gradcheck_to_second_order(method: str, causal: bool) -> None:
     def product(kernel: Tensor, x: Tensor) -> Tensor:
         return toeplitz_matmul(kernel, x, causal=causal, method=method)
 
+    assert torch.autograd.gradcheck(product, (kernel, x))
+    assert torch.autograd.gradgradcheck(product, (kernel, x))
+
+
+@BOTH
+def test_a_few_channels_at_a_time_are_the_same_product(
+    monkeypatch: pytest.MonkeyPatch, causal: bool
+) -> None:
+    kernel, x = (t.requires_grad_() for t in make(4, causal, channels=3))
+
+    def product(kernel: Tensor, x: Tensor) -> Tensor:
+        return toeplitz_matmul(kernel, x, causal=causal, method="fft")
+
+    monkeypatch.setattr(toeplitz, "_CACHE_BYTES", 2 * 64)  # a channel: 8 bytes, 2 sequences of 4
+    assert [kernel[part].shape[0] for part in toeplitz._parts(x)] == [2, 1]
+    torch.testing.assert_close(product(kernel, x), loop(kernel, x, causal))
     assert torch.autograd.gradcheck(product, (kernel, x))
     assert torch.autograd.gradgradcheck(product, (kernel, x))
 
@@ -254,6 +275,18 @@ def test_the_choice_gives_its_reason() -> None:
     assert "MiB" in wide.reason
     assert "n = 8" in short.reason
     assert "n = 10000" in long.reason
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is not None, reason="imports the compiler")
+def test_a_product_does_not_import_the_compiler() -> None:
+    code = (
+        "import sys, torch, tnnlab\n"
+        "kernel, x = torch.ones(2, 300, requires_grad=True), torch.ones(3, 2, 300)\n"
+        "for method in ('dense', 'fft', 'auto'):\n"
+        "    tnnlab.toeplitz_matmul(kernel, x, causal=True, method=method).sum().backward()\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
 
 
 @pytest.mark.gpu

@@ -71,6 +71,7 @@ PRESETS = {
         tokens=8192,
         operator_lengths=(512, 2048),
         threads=1,
+        patience=1.0,
     ),
     "gpu": OperatorBench(
         "cuda",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tnnlab.plots import COLOURS
+from tnnlab.plots import COLOURS, DASHES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 # Name, colour and marker of what is drawn: the same in every picture.
 STYLES = {
@@ -26,8 +28,17 @@ STYLES = {
     "s4d": ("S4D", COLOURS[4], "v"),
     "hyena": ("Hyena's filter", COLOURS[2], "X"),
 }
+DECODER_STYLES = {
+    "full": ("full", COLOURS[5], "o"),
+    "window": ("window", COLOURS[0], "^"),
+    "etsc": ("ETSC", COLOURS[1], "s"),
+    "reduced": ("reduced", COLOURS[2], "D"),
+    "online": ("online", COLOURS[4], "P"),
+    "attention": STYLES["attention"],
+}
 UNITS = {
     "time_s": ("milliseconds", 1e3),
+    "state_bytes": ("MiB remembered", 2.0**-20),
     "peak_bytes": ("MiB", 2.0**-20),
     "bytes_per_s": ("GB/s", 1e-9),
     "flop_per_s": ("GFLOP/s", 1e-9),
@@ -63,36 +74,35 @@ def plot_rows(
         causal: which products or operators.
         by_pass: "forward" or "forward+backward".
         key: what is drawn, of ``UNITS``.
-        against: "n", at the most common number of channels, or "channels", at the length at which
-            there are several.
+        against: "n", at the record's first number of channels, or "channels", at its middle
+            length, the one at which there are several.
         names: of those to draw; None: all that have a style.
     """
     label, unit = UNITS[key]
-    for name, (title, colour, marker) in STYLES.items():
+    for number, (name, (title, colour, marker)) in enumerate(STYLES.items()):
         rows = [
             row
             for kind in kinds
             for row in select(record, kind=kind, name=name, causal=causal, by_pass=by_pass)
-            if row.get(key) is not None
+            if row.get(key) is not None and _in_sweep(row, record["config"], against)
         ]
-        if names is not None and name not in names:
-            continue
-        rows = _sweep(rows, against)
-        if not rows:
+        if not rows or (names is not None and name not in names):
             continue
         places = [row[against] for row in rows]
         values = [row[key] * unit for row in rows]
-        axes.plot(places, values, color=colour, marker=marker, ms=4, label=title)
+        dash = DASHES[number % len(DASHES)]
+        axes.plot(places, values, color=colour, ls=dash, marker=marker, ms=4, label=title)
         if key == "time_s":
             low, high = ([row[q] * unit for row in rows] for q in ("low_s", "high_s"))
             axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set(xscale="log", yscale="log", ylabel=label)
     axes.set_xlabel("length n" if against == "n" else "channels d")
     axes.set_xscale("log", base=2)
+    _plain_numbers(axes.yaxis)
 
 
 def plot_operators(axes: Axes, record: Mapping[str, Any], *, n: int, key: str = "time_s") -> None:
-    """A pair of bars for each operator: causal and bidirectional, forward and backward.
+    """A row for each operator with two marks, causal and bidirectional: forward and backward.
 
     Args:
         axes: to draw on.
@@ -101,29 +111,68 @@ def plot_operators(axes: Axes, record: Mapping[str, Any], *, n: int, key: str = 
         key: "time_s" or "peak_bytes".
     """
     label, unit = UNITS[key]
-    names = list(dict.fromkeys(row["name"] for row in record["rows"] if row["kind"] == "operator"))
-    for causal, place in ((True, -0.2), (False, 0.2)):
+    names = [row["name"] for row in record["rows"] if row["kind"] == "operator"]
+    names = list(dict.fromkeys(names))[::-1]
+    for causal, marker in ((True, "o"), (False, "D")):
         rows = select(record, kind="operator", causal=causal, n=n, by_pass="forward+backward")
-        axes.barh(
-            [names.index(row["name"]) + place for row in rows],
+        axes.plot(
             [row[key] * unit for row in rows],
-            height=0.36,
+            [names.index(row["name"]) for row in rows],
             color=COLOURS[0 if causal else 1],
+            linestyle="none",
+            marker=marker,
             label="causal" if causal else "bidirectional",
         )
-    axes.set(xlabel=label, yticks=range(len(names)), yticklabels=names)
-    axes.invert_yaxis()
-    axes.grid(False, axis="y")
+    axes.set(xscale="log", xlabel=label, yticks=range(len(names)), yticklabels=names)
+    _plain_numbers(axes.xaxis)
 
 
-def _sweep(rows: list[dict[str, Any]], against: str) -> list[dict[str, Any]]:
-    """The rows in which only ``against`` changes."""
-    other = "channels" if against == "n" else "n"
-    groups: dict[int, list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(row[other], []).append(row)
-    longest = max(groups.values(), key=len, default=[])
-    return sorted(longest, key=lambda row: row[against])
+def shared_legend(figure: Figure, columns: int = 3) -> None:
+    """One legend above all panels, with each label once."""
+    found = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(found.values(), found, loc="outside upper center", ncols=columns)
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """Ticks at 1, 2 and 5 times powers of ten, written out: a logarithmic axis is often short."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _in_sweep(row: Mapping[str, Any], config: Mapping[str, Any], against: str) -> bool:
+    """Whether only ``against`` changes between this row and the others of its name."""
+    if against == "channels":
+        return row["n"] == config["lengths"][len(config["lengths"]) // 2]
+    # Attention has other channels than the product in its place, and one width only.
+    return row["kind"] == "attention" or row["channels"] == config["channels"][0]
+
+
+def plot_generation(
+    axes: Axes, record: Mapping[str, Any], *, batch: int, key: str = "time_s"
+) -> None:
+    """One line for each decoder against the position, on logarithmic axes.
+
+    Args:
+        axes: to draw on.
+        record: of ``tnnlab bench generation``.
+        batch: which of its numbers of sequences.
+        key: "time_s" or "state_bytes".
+    """
+    label, unit = UNITS[key]
+    for name, (title, colour, marker) in DECODER_STYLES.items():
+        rows = [row for row in select(record, name=name, batch=batch) if key in row]
+        if rows:
+            places, values = [row["n"] for row in rows], [row[key] * unit for row in rows]
+            axes.plot(places, values, color=colour, marker=marker, ms=4, label=title)
+    axes.set(yscale="log", xlabel="position", ylabel=label)
+    axes.set_xscale("log", base=2)
 
 
 def crossovers(record: Mapping[str, Any], causal: bool = True) -> list[tuple[int, str, float]]:

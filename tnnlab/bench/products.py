@@ -11,6 +11,7 @@ from torch import Tensor
 from tnnlab.bench import exact
 from tnnlab.bench.reference import reference_product
 from tnnlab.bench.rows import Prepared, Sizes, Timer, refuse_large, timed_rows
+from tnnlab.ops.tiles import gpu_kernels_refuse
 from tnnlab.ops.toeplitz import METHODS as OWN_METHODS
 from tnnlab.ops.toeplitz import choose_method, toeplitz_matmul
 
@@ -31,6 +32,8 @@ def _own(name: str) -> Method:
             refuse_large(kernel.shape[0] * x.shape[-1] ** 2 * kernel.itemsize, x.device)
         if name == "tiles" and x.device.type == "cuda":
             raise ValueError("on a GPU the tiles are those of triton")
+        if name == "triton" and (refusal := gpu_kernels_refuse(x.device, x.dtype)):
+            raise ValueError(refusal)
         return toeplitz_matmul(kernel, x, causal=causal, method=name)
 
     return Method(run)
@@ -60,8 +63,8 @@ METHODS = {
 def product_rows(name: str, sizes: Sizes, timer: Timer) -> list[dict[str, Any]]:
     """Check one method, then time it: a row for each of forward, and forward + backward."""
     row = sizes.row("product", name)
-    choice = choose_method(sizes.n, sizes.channels, device=sizes.device, dtype=sizes.dtype)
-    row["auto"] = choice.method == name
+    where = {"device": sizes.device, "dtype": sizes.dtype, "causal": sizes.causal}
+    row["auto"] = choose_method(sizes.n, sizes.channels, **where).method == name
 
     def prepare() -> Prepared:
         method = METHODS[name]

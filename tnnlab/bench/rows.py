@@ -1,6 +1,5 @@
 """Rows of a record: what is checked, then timed, or says why it is not."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -59,22 +58,20 @@ def timed_rows(
     """
     rows: list[dict[str, Any]] = []
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message=".* runs as 'fft'")
-            call, errors = prepare()
-            row = {**row, "errors": errors}
-            exact.require_exact(errors, exact.limit(sizes.dtype, sizes.device))
-            for name, (flops, size) in costs.items():
-                backward = name != "forward"
-                found = timer(lambda number, b=backward: call(number, b))
-                time = found["time_s"]
-                rates = {
-                    "tokens_per_s": sizes.n * sizes.batch / time,
-                    "bytes_per_s": size / time,
-                    "flop_per_s": flops / time or None,
-                }
-                rows.append({**row, "pass": name, **found, **rates})
-    except (ImportError, RuntimeError, TypeError, ValueError, UserWarning) as error:
+        call, errors = prepare()
+        row = {**row, "errors": errors}
+        exact.require_exact(errors, exact.limit(sizes.dtype, sizes.device))
+        for name, (flops, size) in costs.items():
+            backward = name != "forward"
+            found = timer(lambda number, b=backward: call(number, b))
+            time = found["time_s"]
+            rates = {
+                "tokens_per_s": sizes.n * sizes.batch / time,
+                "bytes_per_s": size / time,
+                "flop_per_s": flops / time or None,
+            }
+            rows.append({**row, "pass": name, **found, **rates})
+    except (ImportError, RuntimeError, TypeError, ValueError) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         rows.append({**row, "skipped": text, "wrong": isinstance(error, exact.WrongResult)})
     if sizes.device.type == "cuda":

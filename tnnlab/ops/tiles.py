@@ -17,7 +17,6 @@ from tnnlab.ops import _blocks
 _TRITON = importlib.util.find_spec("triton") is not None  # a search of the disk: once
 
 
-@torch.compiler.assume_constant_result
 def gpu_kernels_refuse(device: torch.device, dtype: torch.dtype) -> str | None:
     """Why the GPU kernels cannot run with this device and dtype; None where they can."""
     if device.type != "cuda":
@@ -31,6 +30,10 @@ def gpu_kernels_refuse(device: torch.device, dtype: torch.dtype) -> str | None:
         version = ".".join(map(str, capability))
         return f"Triton's GPU kernels need compute capability 8.0, and {name} has {version}"
     return None
+
+
+if _TRITON:  # else the compiler, which this imports, has nothing to ask a GPU for
+    gpu_kernels_refuse = torch.compiler.assume_constant_result(gpu_kernels_refuse)
 
 
 @functools.cache

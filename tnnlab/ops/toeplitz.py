@@ -27,13 +27,15 @@ _HALF = (torch.float16, torch.bfloat16)
 # as long. Measured at constant tokens, with 256 channels on two CPU cores and 1,536 on an NVIDIA
 # H200 (`tnnlab bench operators`).
 _CROSSOVERS: dict[str, dict[str, int]] = {
-    "cpu": {"dense": 128},
+    "cpu": {"dense": 96},
     "cuda": {"dense": 256},
     "cuda half": {"triton": 8192},
     "cuda tf32": {"dense": 256, "triton": 1024},
 }
 # A dense product stores channels · n² numbers: beyond this many bytes it is not worth its memory.
 _DENSE_BYTES = 2**30
+# On a CPU the FFT takes so many channels at a time that their padded input has this many bytes.
+_CACHE_BYTES = 2**20
 
 
 class Choice(NamedTuple):
@@ -181,8 +183,11 @@ class _FFTProduct(torch.autograd.Function):
         n = x.shape[-1]
         start = 0 if causal else n - 1
         size = fast_size(2 * n - 1)
-        y = _inverse(_spectrum(kernel, size) * _spectrum(x, size), size)
-        return y[..., start : start + n].to(x.dtype)
+        y = torch.empty_like(x)
+        for part in _parts(x):
+            product = _spectrum(kernel[part], size) * _spectrum(x[..., part, :], size)
+            y[..., part, :] = _inverse(product, size)[..., start : start + n]
+        return y
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, bool], output: Tensor) -> None:
@@ -195,16 +200,31 @@ class _FFTProduct(torch.autograd.Function):
         n = x.shape[-1]
         start = 0 if ctx.causal else n - 1
         size = fast_size(2 * n - 1)
-        grad_spectrum = _spectrum(F.pad(grad, (start, 0)), size)
-        grad_kernel = grad_x = None
-        if ctx.needs_input_grad[0]:  # correlate with the input, summed over the batch
-            product = _spectrum(x, size).conj() * grad_spectrum
-            product = product.reshape(-1, *product.shape[-2:]).sum(0)
-            grad_kernel = _inverse(product, size)[..., : kernel.shape[-1]].to(kernel.dtype)
-        if ctx.needs_input_grad[1]:  # correlate with the kernel: the transposed matrix
-            product = _spectrum(kernel, size).conj() * grad_spectrum
-            grad_x = _inverse(product, size)[..., :n].to(x.dtype)
+        grad_kernel = torch.empty_like(kernel) if ctx.needs_input_grad[0] else None
+        grad_x = torch.empty_like(x) if ctx.needs_input_grad[1] else None
+        for part in _parts(x):
+            shifted = grad[..., part, :] if ctx.causal else F.pad(grad[..., part, :], (start, 0))
+            grad_spectrum = _spectrum(shifted, size)
+            if grad_kernel is not None:  # correlate with the input, summed over the batch
+                product = _spectrum(x[..., part, :], size).conj() * grad_spectrum
+                product = product.reshape(-1, *product.shape[-2:]).sum(0)
+                grad_kernel[part] = _inverse(product, size)[..., : kernel.shape[-1]]
+            if grad_x is not None:  # correlate with the kernel: the transposed matrix
+                product = _spectrum(kernel[part], size).conj() * grad_spectrum
+                grad_x[..., part, :] = _inverse(product, size)[..., :n]
         return grad_kernel, grad_x, None
+
+
+def _parts(x: Tensor) -> list[slice]:
+    """Channels to transform at a time: on a CPU so few that its cache holds what is between.
+
+    All at once under ``torch.compile``, whose graph would hold one copy of the loop for each part.
+    """
+    channels = x.shape[-2]
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return [slice(0, channels)]
+    step = max(1, _CACHE_BYTES * channels // (8 * x.numel()))  # 2n float32 numbers for each n
+    return [slice(first, first + step) for first in range(0, channels, step)]
 
 
 def _spectrum(x: Tensor, size: int) -> Tensor:
