@@ -39,10 +39,7 @@ class Attention(nn.Module):
         self.o = nn.Linear(inner, width)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (batch, heads, length, inner / heads)
-        if self.rotary:
-            q, k = rotate(q), rotate(k)
+        q, k, v = self.project(x)
         allowed = None if mask is None else mask[:, None, None, :]
         if allowed is not None and self.causal:
             n = x.shape[1]
@@ -52,22 +49,29 @@ class Attention(nn.Module):
         )
         return self.o(y.transpose(1, 2).flatten(2))
 
+    def project(self, x: Tensor, first: int | Tensor = 0) -> list[Tensor]:
+        """Queries, keys and values, each ``(batch, heads, length, inner / heads)``, of positions
+        ``first``, ``first + 1``, …"""
+        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        return [rotate(q, first), rotate(k, first), v] if self.rotary else [q, k, v]
+
     def extra_repr(self) -> str:
         return f"heads={self.heads}, causal={self.causal}, rotary={self.rotary}"
 
 
-def rotate(x: Tensor) -> Tensor:
+def rotate(x: Tensor, first: int | Tensor = 0) -> Tensor:
     """Turn channel pairs (c, c + size / 2) at position i by the angle ``i · 10000^(-2c / size)``.
 
-    Products of a turned query and a turned key depend on their distance only. Angles are computed
-    in float32 (float64 for float64 input).
+    Positions count from ``first``. Products of a turned query and a turned key depend on their
+    distance only. Angles are computed in float32 (float64 for float64 input).
 
     Shape: ``(..., length, size)``, size even, to the same.
     """
     dtype = torch.promote_types(x.dtype, torch.float32)
     n, size = cast(tuple[int, int], x.shape[-2:])
     exponent = torch.arange(0, size, 2, device=x.device, dtype=dtype) / size
-    position = torch.arange(n, device=x.device, dtype=dtype)
+    position = torch.arange(n, device=x.device, dtype=dtype) + first
     angle = position[:, None] * 10000.0**-exponent
     cos, sin = angle.cos(), angle.sin()
     a, b = x.to(dtype).chunk(2, dim=-1)

@@ -1,4 +1,4 @@
-"""``tnnlab train | generate | bench | recipes | results``."""
+"""``tnnlab train | generate | convert | bench | recipes | results``."""
 
 import argparse
 import shlex
@@ -57,8 +57,24 @@ def command_parser() -> argparse.ArgumentParser:
     command.add_argument("--max-new-tokens", type=int, default=256, metavar="N")
     command.add_argument("--temperature", type=float, default=0.8, help="0: most likely token")
     command.add_argument("--top-k", type=int, metavar="K", help="draw among the K most likely")
+    command.add_argument("--top-p", type=float, metavar="P", help="… that have probability P")
+    command.add_argument("--stop", action="append", default=[], metavar="TEXT", help="ends before")
     command.add_argument("--seed", type=int, help="the same seed draws the same text")
+    text = (
+        "full, window, etsc, reduced or online: how the model remembers (window; or as converted)"
+    )
+    command.add_argument("--decoder", help=text)
+    _conversion(command, "taps of a kernel; default: as many as the text can need")
     command.set_defaults(run=generate)
+
+    text = "make state spaces of a model's long convolutions"
+    command = commands.add_parser("convert", help=text, description=text)
+    command.add_argument("folder", type=Path, help="of a run, of its model, or of a checkpoint")
+    text = "etsc: exact, as many states as taps; reduced: few states"
+    command.add_argument("--method", required=True, choices=["etsc", "reduced"], help=text)
+    _conversion(command, "taps to convert; default: the length that the run was trained at")
+    command.add_argument("--out", type=Path, required=True, help="a new folder for the model")
+    command.set_defaults(run=convert)
 
     add_bench(commands)
 
@@ -70,6 +86,14 @@ def command_parser() -> argparse.ArgumentParser:
     command.add_argument("folders", nargs="*", type=Path, default=default, metavar="FOLDER")
     command.set_defaults(run=results)
     return parser
+
+
+def _conversion(command: argparse.ArgumentParser, length: str) -> None:
+    command.add_argument("--length", type=int, metavar="N", help=length)
+    text = "states of each channel (reduced)"
+    command.add_argument("--order", type=int, metavar="STATES", help=text)
+    text = "error bound of a channel, relative to its largest frequency response (reduced)"
+    command.add_argument("--tolerance", type=float, metavar="T", help=text)
 
 
 def train(arguments: Sequence[str]) -> None:
@@ -110,32 +134,16 @@ def repeat(arguments: Sequence[str]) -> str:
 
 def generate(options: argparse.Namespace) -> None:
     """``tnnlab generate FOLDER``: print a prompt and its continuation."""
-    import torch
+    from tnnlab.generation.command import generate as run
 
-    from tnnlab.data import load_tokenizer_from
-    from tnnlab.generation import sample
-    from tnnlab.models import CausalLM
+    run(options, model_folder(options.folder))
 
-    folder = model_folder(options.folder)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        model = CausalLM.from_pretrained(folder, device=device)
-        tokenizer = load_tokenizer_from(folder)
-        prompt = tokenizer.encode(options.prompt).tolist() or [tokenizer.end_of_text]
-        tokens = sample(
-            model,
-            torch.tensor([prompt], device=device),
-            max_new_tokens=options.max_new_tokens,
-            temperature=options.temperature,
-            top_k=options.top_k,
-            seed=options.seed,
-        )
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    new = tokens[0, len(prompt) :].tolist()
-    if tokenizer.end_of_text in new:
-        new = new[: new.index(tokenizer.end_of_text)]
-    print(tokenizer.decode(tokenizer.encode(options.prompt).tolist() + new))
+
+def convert(options: argparse.Namespace) -> None:
+    """``tnnlab convert FOLDER``: write a model whose long convolutions are state spaces."""
+    from tnnlab.generation.command import convert as run
+
+    run(options, model_folder(options.folder))
 
 
 def model_folder(folder: Path) -> Path:

@@ -27,6 +27,12 @@ def add_parser(commands: Any) -> None:
     part.add_argument("--precision", help="fp32, tf32 or bf16")
     part.add_argument("--compile", action=argparse.BooleanOptionalAction, default=None)
 
+    part = _part(parts, "generation", "one more token by each decoder, against position")
+    part.add_argument("--dtype", help="of the weights: float32 or bfloat16")
+    part.add_argument("--batches", type=int, nargs="+", metavar="B", help="numbers of sequences")
+    part.add_argument("--positions", type=int, nargs="+", metavar="T", help="tokens there already")
+    part.add_argument("--compile", action=argparse.BooleanOptionalAction, default=None)
+
     _part(parts, "tiles", "the GPU kernels at every size of tile")
 
 
@@ -43,13 +49,14 @@ def run(options: argparse.Namespace) -> None:
     """Time what was asked for, print a line for each result, write the record."""
     import torch
 
-    from tnnlab.bench import operators, tiles, training
+    from tnnlab.bench import generation, operators, tiles, training
     from tnnlab.results import write_record
     from tnnlab.training.errors import ConfigError
 
     presets, bench = {
         "operators": (operators.PRESETS, operators.bench_operators),
         "training": (training.PRESETS, training.bench_training),
+        "generation": (generation.PRESETS, generation.bench_generation),
         "tiles": (tiles.PRESETS, tiles.bench_tiles),
     }[options.what]
     preset = options.preset or ("gpu" if torch.cuda.is_available() else "cpu")
@@ -93,8 +100,10 @@ def repeat(options: argparse.Namespace) -> str:
 
 def line(row: dict[str, Any]) -> str:
     """One row as a line of text."""
-    direction = {True: "causal", False: "bidirectional"}.get(row.get("causal"), "")  # type: ignore[arg-type]
-    head = f"{row['kind']:10}{row['name']:13}n = {row['n']:<7}{direction:15}"
+    which = f"batch {row['batch']}"
+    if "causal" in row:
+        which = "causal" if row["causal"] else "bidirectional"
+    head = f"{row['kind']:10}{row['name']:13}n = {row['n']:<7}{which:15}"
     if "skipped" in row:
         return f"{head}{row['skipped']}"
     speed = f"{row['time_s'] * 1e3:10.3f} ms{row['tokens_per_s']:14,.0f} tokens/s"

@@ -1,5 +1,7 @@
 """Language models: one that reads from left to right, one that fills gaps."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -47,6 +49,19 @@ class CausalLM(TokenModel):
         if targets is not None:
             return linear_cross_entropy(features, self.embedding.weight, targets)
         return F.linear(features, self.embedding.weight)
+
+    def next_logits(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Scores of the token after the last: ``(batch, n)`` integers to ``(batch, vocab_size)``.
+
+        ``mask`` as in :meth:`features`: shorter texts stand at the right, padding at the left.
+        """
+        return F.linear(self.features(tokens, mask)[:, -1], self.embedding.weight)
+
+    def generate(self, prompts: Any, **options: Any) -> list[list[int]]:
+        """Continue prompts: :func:`tnnlab.generation.generate` of this model."""
+        from tnnlab.generation import generate
+
+        return generate(self, prompts, **options)
 
 
 class MaskedLM(TokenModel):

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 from tnnlab.ops import toeplitz_matmul
@@ -29,7 +30,13 @@ class ToeplitzOperator(nn.Module, ABC):
     Args:
         channels: the number of channels, each with a kernel of its own.
         causal: whether output i sees inputs 0 … i only.
+
+    Attributes:
+        extends: whether ``kernel(m)`` extends ``kernel(n)`` for all m > n, so that there is one
+            kernel, of which a length shows a part.
     """
+
+    extends: bool = True
 
     def __init__(self, channels: int, *, causal: bool) -> None:
         super().__init__()
@@ -48,6 +55,11 @@ class ToeplitzOperator(nn.Module, ABC):
         Raises:
             ValueError: n is below 1.
         """
+
+    def envelope(self) -> Tensor:
+        """ρ ``(channels,)`` in (0, 1]: by its construction the kernel is ``ρ^|m|`` times something
+        that does not decay. 1 where the construction says nothing."""
+        return torch.ones(self.channels, dtype=torch.float64)
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix positions: ``(batch, n, channels)`` to the same, for any n ≥ 1.

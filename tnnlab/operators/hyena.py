@@ -63,6 +63,9 @@ class HyenaFilter(ToeplitzOperator):
         self.register_buffer("rates", torch.linspace(slow, fast, channels))
         self.register_buffer("bands", torch.linspace(1e-4, bands - 1, bands))
 
+    def envelope(self) -> Tensor:
+        return torch.exp(-self.rates.double() / (self.length - 1))
+
     def kernel(self, n: int) -> Tensor:
         if n < 1:
             raise ValueError(f"a kernel has a length n ≥ 1; got {n}")

@@ -43,6 +43,8 @@ class RTF(ToeplitzOperator):
             unknown init.
     """
 
+    extends = False  # beyond L
+
     def __init__(
         self,
         channels: int,

@@ -56,6 +56,7 @@ class TNO(ToeplitzOperator):
             channels, width=rpe_width, depth=rpe_depth, activation=rpe_activation, norm=rpe_norm
         )
         self.normalize_lags = normalize_lags
+        self.extends = not normalize_lags
         self.decay: float | Tensor
         if isinstance(decay, Tensor):
             self.register_buffer("decay", decay.flatten().clone())
@@ -72,15 +73,21 @@ class TNO(ToeplitzOperator):
     def kernel(self, n: int) -> Tensor:
         lags = self.lags(n)
         taps = self.rpe(lags / n if self.normalize_lags else lags).T
-        return taps * self._decay(lags.abs().to(taps.dtype))
+        rate = self._rate(taps.dtype)
+        if isinstance(rate, Tensor):
+            rate = rate.unsqueeze(-1)
+        return taps * rate ** lags.abs().to(taps.dtype)
 
-    def _decay(self, distance: Tensor) -> Tensor:
+    def envelope(self) -> Tensor:
+        rate = self._rate(torch.float64)
+        device = self.rpe.pos_proj.weight.device
+        return torch.as_tensor(rate, dtype=torch.float64, device=device).expand(self.channels)
+
+    def _rate(self, dtype: torch.dtype) -> float | Tensor:
         rate = self.decay
         if self.gamma is not None:
-            rate = rate + (1 - rate) * torch.sigmoid(self.gamma.to(distance.dtype))
-        if isinstance(rate, Tensor):
-            rate = rate.to(distance.dtype).unsqueeze(-1)
-        return rate**distance
+            rate = rate + (1 - rate) * torch.sigmoid(self.gamma.to(dtype))
+        return rate.to(dtype) if isinstance(rate, Tensor) else rate
 
     def extra_repr(self) -> str:
         decay = "per channel" if isinstance(self.decay, Tensor) else self.decay

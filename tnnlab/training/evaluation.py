@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tnnlab._extras import require
 from tnnlab.data import Corpus, TokenArray, Tokenizer, evaluation_metrics, evaluation_windows
 from tnnlab.generation import sample
+from tnnlab.models import CausalLM
 from tnnlab.training.config import EvaluationConfig
 
 
@@ -87,7 +88,7 @@ def evaluate(
 
 
 def draw_samples(
-    model: nn.Module,
+    model: CausalLM,
     tokenizer: Tokenizer,
     config: EvaluationConfig,
     *,

@@ -1,0 +1,64 @@
+"""Small language models whose next token depends on all earlier ones."""
+
+import functools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.models.shapes import MIXED, OPERATORS, small
+from tnnlab.models import CausalLM, TNNConfig
+
+CASES: list[tuple[str, str]] = [(operator, mixer) for operator, mixer in MIXED if operator != "ski"]
+CASES.append(("attention without positions", "gtu"))
+EACH = pytest.mark.parametrize(("operator", "mixer"), CASES)
+# Every operator once, and every mixer.
+FEW = pytest.mark.parametrize(
+    ("operator", "mixer"),
+    [
+        ("tno", "gtu"),
+        ("fd", "gtu"),
+        ("rtf", "s4"),
+        ("s4d", "hyena"),
+        ("hyena", "hyena"),
+        ("attention", "gtu"),
+        ("attention without positions", "gtu"),
+    ],
+)
+
+
+@functools.cache
+def lm(operator: str, mixer: str = "gtu", dtype: torch.dtype = torch.float64) -> CausalLM:
+    """Weights that are far from those of a fresh model, which hardly mixes positions."""
+    torch.manual_seed(0)
+    options: dict[str, Any] = {}
+    if operator == "attention without positions":
+        operator, options = "attention", {"operator_options": {"heads": 2}}
+    config = {**small(operator, mixer), **options}
+    if operator == "tno":
+        config["decay"] = 0.95
+    if operator == "fd":
+        config["operator_options"] = {"points": 24}
+    model = CausalLM(TNNConfig(**config))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if ".operator." not in name and name != "embedding.weight":
+                std = 2 * weight.shape[-1] ** -0.5 if weight.ndim > 1 else 0.6
+                torch.nn.init.normal_(weight, std=std)
+            if name.endswith("operator.a"):  # poles at 0.95 and ±0.9i, in place of short memories
+                weight.copy_(torch.tensor([-0.95, 0.81, -0.7695, 0.0]))
+    return model.to(dtype).eval()
+
+
+def decoders(operator: str) -> list[str]:
+    """Those that are exact."""
+    known = ["full", "window", "online"]
+    return known if operator.startswith("attention") else [*known, "etsc"]
+
+
+def random_tokens(batch: int, n: int, seed: int = 0) -> Tensor:
+    return torch.randint(20, (batch, n), generator=torch.Generator().manual_seed(seed))
+
+
+assert set(OPERATORS) - {"ski"} == {operator for operator, _ in CASES[:-1]}
