@@ -46,9 +46,12 @@ _build/.sources: $(SOURCES)
 	@mkdir -p _build
 	touch $@
 
-# A page that failed must fail again next time: without its doctree Sphinx reads it anew.
+# One thread: timings that others' work disturbs less, and no threads that wait for each other
+# beside the unit tests. A page that failed must fail again next time: without its doctree Sphinx
+# reads it anew.
 book: $(READY) _build/.sources ## execute the notebooks and render the book to _build/html
-	@$(RUN) jupyter-book build book --config _config.yml --path-output . -W -n --keep-going \
+	@$(RUN) OMP_NUM_THREADS=1 jupyter-book build book --config _config.yml --path-output . -W -n \
+	  --keep-going \
 	  || { rm -rf _build/.doctrees; exit 1; }
 	@echo "The book is ready: $(CURDIR)/_build/html/index.html"
 
