@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tests.models.shapes import MIXED, OPERATORS, small
+from tnnlab.generation import Decoder
 from tnnlab.models import CausalLM, TNNConfig
 
 CASES: list[tuple[str, str]] = [(operator, mixer) for operator, mixer in MIXED if operator != "ski"]
@@ -59,6 +60,12 @@ def decoders(operator: str) -> list[str]:
 
 def random_tokens(batch: int, n: int, seed: int = 0) -> Tensor:
     return torch.randint(20, (batch, n), generator=torch.Generator().manual_seed(seed))
+
+
+def scores(decoder: Decoder, tokens: Tensor, pieces: list[int]) -> Tensor:
+    """The decoder's scores after each piece: ``(batch, pieces, vocab)``."""
+    decoder.start(len(tokens))
+    return torch.stack([decoder(part) for part in tokens.split(pieces, dim=1)], dim=1)
 
 
 assert set(OPERATORS) - {"ski"} == {operator for operator, _ in CASES[:-1]}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -69,6 +69,8 @@ def test_a_window_has_the_first_taps(pieces: list[int], width: int) -> None:
 
 @settings(max_examples=60, derandomize=True)
 @given(pieces=PIECES, length=st.integers(1, 100))
+@example(pieces=[40] + [1] * 300, length=1)
+@example(pieces=[1] * 50 + [13] + [1] * 300, length=1)
 def test_online_has_all_taps(pieces: list[int], length: int) -> None:
     taps, x = normal(3, 16384), normal(2, sum(pieces), 3)
     operator = Given(taps)

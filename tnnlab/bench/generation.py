@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tnnlab.bench import exact
 from tnnlab.bench.positions import (
@@ -16,6 +16,7 @@ from tnnlab.bench.positions import (
     refuse_states,
     score_error,
     square_times,
+    with_unit_gain,
 )
 from tnnlab.bench.timing import measure, settings
 from tnnlab.convert.model import convert_model
@@ -162,15 +163,6 @@ def _rows(name: str, bench: GenerationBench, device: torch.device) -> Any:
                 yield {**row, "skipped": text, "wrong": isinstance(error, exact.WrongResult)}
             if device.type == "cuda":
                 torch.cuda.empty_cache()
-
-
-def with_unit_gain(model: CausalLM) -> CausalLM:
-    """A fresh model hardly mixes positions. With such weights in the layers around the operators,
-    an error in what they remember shows in the scores."""
-    for module in model.blocks.modules():
-        if isinstance(module, nn.Linear) and module.in_features > 1:
-            nn.init.normal_(module.weight, std=module.in_features**-0.5)
-    return model
 
 
 def _config(name: str, config: TNNConfig) -> TNNConfig:

@@ -150,8 +150,8 @@ class DiagonalSSM(StatefulOperator):
 
     def _step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         poles, residues, direct = self._promoted(self.poles, self.residues, self.direct)
-        read = residues * residues.new_tensor([1.0, -1.0])  # Re(c u) = Re c Re u - Im c Im u
-        y = direct * x + torch.einsum("chk,bchk->bc", read, state)
+        real, imaginary = (residues * state).sum(-2).unbind(-1)
+        y = direct * x + real - imaginary  # Re(c u) = Re c Re u - Im c Im u
         turned = torch.view_as_complex(poles) * torch.view_as_complex(state.contiguous())
         return y, torch.stack([turned.real + x[..., None], turned.imag], dim=-1)
 

@@ -1,6 +1,7 @@
 """Continue prompts: read them, then draw token after token."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,14 +14,14 @@ from tnnlab.models import CausalLM
 Prompts = Tensor | Sequence[Sequence[int]]
 
 
-def generate(model: CausalLM, prompts: Prompts, **options: object) -> list[list[int]]:
+def generate(model: CausalLM, prompts: Prompts, **options: Any) -> list[list[int]]:
     """Continue each prompt: all that :func:`stream` yields, prompt by prompt.
 
     Returns:
         the new tokens of each prompt, at most ``max_new_tokens``; a stop token is the last one.
     """
     continuations: list[list[int]] = [[] for _ in range(len(prompts))]
-    for tokens in stream(model, prompts, **options):  # type: ignore[arg-type]
+    for tokens in stream(model, prompts, **options):
         for continuation, token in zip(continuations, tokens, strict=True):
             if token is not None:
                 continuation.append(token)
@@ -87,7 +88,6 @@ def stream(
     return _until_stopped(drawn, max_new_tokens, set(stop_tokens), len(tokens))
 
 
-@torch.no_grad()
 def sample(
     model: CausalLM,
     tokens: Tensor,
@@ -111,7 +111,7 @@ def sample(
     Raises:
         ValueError: as :func:`stream`.
     """
-    options = {"temperature": temperature, "top_k": top_k, "seed": seed}
+    options: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "seed": seed}
     new = generate(model, tokens, max_new_tokens=max_new_tokens, decoder="full", **options)
     return torch.cat([tokens, tokens.new_tensor(new).view(len(tokens), max_new_tokens)], dim=1)
 

@@ -78,7 +78,7 @@ class Online(Memory):
         places = self.inputs.shape[2]
         self.pending = toeplitz_matmul(self._taps(places), self.inputs, causal=True)
         self.stored = self.base = end
-        pass
+        self.block.zero_()
         begin = end - end % BLOCK
         self.ready.copy_(self.pending[..., begin : begin + BLOCK])
         return self.pending[..., self.first : end].mT.to(x.dtype)
