@@ -18,6 +18,7 @@ from tnnlab.bench.positions import (
     square_times,
     with_unit_gain,
 )
+from tnnlab.bench.rows import make_record
 from tnnlab.bench.timing import measure, settings
 from tnnlab.convert.model import convert_model
 from tnnlab.generation import Recompute, Sampler, StreamingLM
@@ -25,7 +26,6 @@ from tnnlab.generation.graph import one_token
 from tnnlab.generation.online import BLOCK
 from tnnlab.models import CausalLM, TNNConfig
 from tnnlab.parameters import count_parameters, match_width
-from tnnlab.results import provenance
 
 NAMES = ("full", "window", "etsc", "reduced", "online", "attention")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -119,17 +119,16 @@ def bench_generation(bench: GenerationBench, preset: str, command: str, report: 
             for row in _rows(name, bench, device):
                 rows.append(row)
                 report(row)
-    return {
-        "name": "bench-generation",
-        "title": "One more token: time and memory against position",
-        "preset": preset,
-        "status": "wrong results" if any(row.get("wrong") for row in rows) else "complete",
-        "command": command,
-        "config": {**dataclasses.asdict(bench), "threads": threads},
-        "provenance": provenance(device),
-        "wall_time_s": time.perf_counter() - begun,
-        "rows": rows,
-    }
+    return make_record(
+        "bench-generation",
+        "One more token: time and memory against position",
+        preset=preset,
+        command=command,
+        config={**dataclasses.asdict(bench), "threads": threads},
+        device=device,
+        begun=begun,
+        rows=rows,
+    )
 
 
 def _rows(name: str, bench: GenerationBench, device: torch.device) -> Any:

@@ -10,9 +10,8 @@ import torch
 
 from tnnlab.bench.modules import OPERATORS, operator_rows
 from tnnlab.bench.products import METHODS, attention_rows, product_rows
-from tnnlab.bench.rows import Sizes
+from tnnlab.bench.rows import Sizes, make_record
 from tnnlab.bench.timing import measure, settings, speed_limits
-from tnnlab.results import provenance
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -112,18 +111,17 @@ def bench_operators(bench: OperatorBench, preset: str, command: str, report: Rep
                     slow[case] = row
                 report(row)
                 rows.append(row)
-    return {
-        "name": "bench-operators",
-        "title": "Toeplitz products and operators: time and memory",
-        "preset": preset,
-        "status": "wrong results" if any(row.get("wrong") for row in rows) else "complete",
-        "command": command,
-        "config": {**dataclasses.asdict(bench), "threads": threads},
-        "provenance": provenance(device),
-        "limits": limits,
-        "wall_time_s": time.perf_counter() - begun,
-        "rows": rows,
-    }
+    return make_record(
+        "bench-operators",
+        "Toeplitz products and operators: time and memory",
+        preset=preset,
+        command=command,
+        config={**dataclasses.asdict(bench), "threads": threads},
+        device=device,
+        begun=begun,
+        rows=rows,
+        limits=limits,
+    )
 
 
 def _impatient(row: dict[str, Any], n: int) -> dict[str, Any]:

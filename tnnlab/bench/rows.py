@@ -1,5 +1,6 @@
 """Rows of a record: what is checked, then timed, or says why it is not."""
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from tnnlab.bench import exact
 from tnnlab.bench.timing import Call
+from tnnlab.results import Record, provenance
 
 # Times one call; what :func:`tnnlab.bench.timing.measure` returns.
 Timer = Callable[[Call], dict[str, Any]]
@@ -86,3 +88,35 @@ def refuse_large(size: int, device: torch.device) -> None:
         raise ValueError(
             f"one tensor of {size / 2**20:,.0f} MiB, more than {room / 2**20:,.0f} MiB"
         )
+
+
+def make_record(
+    name: str,
+    title: str,
+    *,
+    preset: str,
+    command: str,
+    config: dict[str, Any],
+    device: torch.device,
+    begun: float,
+    rows: list[dict[str, Any]],
+    **more: Any,
+) -> Record:
+    """The record of a benchmark, as :func:`tnnlab.results.write_record` takes it.
+
+    Args:
+        begun: ``time.perf_counter()`` at the start.
+        more: further entries, such as ``limits``.
+    """
+    return {
+        "name": name,
+        "title": title,
+        "preset": preset,
+        "status": "wrong results" if any(row.get("wrong") for row in rows) else "complete",
+        "command": command,
+        "config": config,
+        "provenance": provenance(device),
+        **more,
+        "wall_time_s": time.perf_counter() - begun,
+        "rows": rows,
+    }

@@ -14,9 +14,8 @@ from typing import Any
 import torch
 
 from tnnlab.bench import exact
-from tnnlab.bench.rows import Sizes, timed_rows
+from tnnlab.bench.rows import Sizes, make_record, timed_rows
 from tnnlab.bench.timing import measure, speed_limits
-from tnnlab.results import provenance
 
 SHARED_MEMORY = 227 * 1024  # bytes that a block of threads can have on Hopper
 GRID = {
@@ -86,18 +85,17 @@ def bench_tiles(
                 for row in _rows(program, launch, sizes, timer):
                     report(row)
                     rows.append(row)
-    return {
-        "name": "bench-tiles",
-        "title": "GPU kernels of the Toeplitz product: sizes of tiles",
-        "preset": preset,
-        "status": "wrong results" if any(row.get("wrong") for row in rows) else "complete",
-        "command": command,
-        "config": dataclasses.asdict(bench),
-        "provenance": provenance(device),
-        "limits": speed_limits(device, torch.bfloat16),
-        "wall_time_s": time.perf_counter() - begun,
-        "rows": rows,
-    }
+    return make_record(
+        "bench-tiles",
+        "GPU kernels of the Toeplitz product: sizes of tiles",
+        preset=preset,
+        command=command,
+        config=dataclasses.asdict(bench),
+        device=device,
+        begun=begun,
+        rows=rows,
+        limits=speed_limits(device, torch.bfloat16),
+    )
 
 
 def _rows(program: str, launch: dict[str, int], sizes: Sizes, timer: Any) -> list[dict[str, Any]]:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from tnnlab.bench import exact
 from tnnlab.bench.reference import with_reference_operators
+from tnnlab.bench.rows import make_record
 from tnnlab.bench.timing import measure, settings
 from tnnlab.models import CausalLM, TNNConfig
 from tnnlab.parameters import count_parameters, match_width
-from tnnlab.results import provenance
 
 # Largest relative error of loss and gradients that is timed, by precision.
 LIMITS = {"fp32": 1e-3, "tf32": 2e-2, "bf16": 1e-1}
@@ -95,17 +95,16 @@ def bench_training(bench: TrainingBench, preset: str, command: str, report: Call
         for name, config in candidates(bench).items():
             rows.append(_row(name, config, bench, device))
             report(rows[-1])
-    return {
-        "name": "bench-training",
-        "title": "Training steps of language models of equal size",
-        "preset": preset,
-        "status": "wrong results" if any(row.get("wrong") for row in rows) else "complete",
-        "command": command,
-        "config": {**dataclasses.asdict(bench), "threads": threads},
-        "provenance": provenance(device),
-        "wall_time_s": time.perf_counter() - begun,
-        "rows": rows,
-    }
+    return make_record(
+        "bench-training",
+        "Training steps of language models of equal size",
+        preset=preset,
+        command=command,
+        config={**dataclasses.asdict(bench), "threads": threads},
+        device=device,
+        begun=begun,
+        rows=rows,
+    )
 
 
 def _row(

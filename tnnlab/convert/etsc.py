@@ -1,7 +1,5 @@
 """ETSC: any causal kernel becomes a state space, exactly and in closed form."""
 
-from typing import cast
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,9 +23,7 @@ class ETSC(DiagonalSSM):
     decay: Tensor
 
     def __init__(self, residues: Tensor, direct: Tensor, *, period: int, decay: Tensor) -> None:
-        j = torch.arange(1, period // 2 + 1, dtype=torch.float64, device=decay.device)
-        roots = torch.polar(torch.ones_like(j), -2 * torch.pi * j / period)
-        super().__init__(decay.double()[:, None] * roots, residues, direct)
+        super().__init__(_poles(period, decay), residues, direct)
         self.period = period
         self.register_buffer("decay", decay.double().clone())
 
@@ -87,7 +83,11 @@ def etsc(kernel: Tensor, *, decay: float | Tensor = 1.0) -> ETSC:
     pairs = torch.full((b.shape[1],), 2.0, dtype=torch.float64, device=b.device)
     if n % 2:  # N is even: the pole at -1 is its own conjugate
         pairs[-1] = 1.0
-    system = ETSC(b * pairs, taps[:, 0], period=n + 1, decay=rate)
-    poles = torch.view_as_complex(cast(Tensor, system.poles))
-    system.residues.copy_(torch.view_as_real(b * pairs * poles))  # the output comes a step later
-    return system
+    residues = b * pairs * _poles(n + 1, rate)  # the output is read a step later
+    return ETSC(residues, taps[:, 0], period=n + 1, decay=rate)
+
+
+def _poles(period: int, decay: Tensor) -> Tensor:
+    """``ρ exp(-2πi j / N)`` for j = 1 … ⌊N / 2⌋: ``(channels, ⌊N / 2⌋)``."""
+    j = torch.arange(1, period // 2 + 1, dtype=torch.float64, device=decay.device)
+    return decay.double()[:, None] * torch.polar(torch.ones_like(j), -2 * torch.pi * j / period)

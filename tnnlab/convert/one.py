@@ -3,12 +3,12 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tnnlab._names import nearest
 from tnnlab.convert.etsc import etsc
 from tnnlab.convert.reduction import ReducedStateSpace, reduce
-from tnnlab.convert.systems import DiagonalSSM, StateSpace
+from tnnlab.convert.systems import DiagonalSSM, StateSpace, tap_error
 from tnnlab.operators import ToeplitzOperator
 
 METHODS = ("etsc", "reduced")
@@ -98,11 +98,6 @@ def _diagonal(reduced: ReducedStateSpace, dtype: torch.dtype) -> DiagonalSSM | S
     except ValueError:
         return full.to(dtype)
     exact = full.kernel(length)
-    if _relative(diagonal.kernel(length).double() - exact, exact) > DIAGONAL_ERROR:
+    if tap_error(diagonal.kernel(length).double(), exact) > DIAGONAL_ERROR:
         return full.to(dtype)
     return diagonal
-
-
-def _relative(error: Tensor, exact: Tensor) -> float:
-    scale = exact.abs().amax(1).clamp_min(torch.finfo(exact.dtype).tiny)
-    return float((error.abs().amax(1) / scale).max())

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from tnnlab.convert.reduction import reduce
-from tnnlab.convert.systems import StateSpace
+from tnnlab.convert.systems import StateSpace, tap_error
 from tnnlab.operators.rtf import RTF
 from tnnlab.ops.rational import companion_matrix
 
@@ -60,8 +60,7 @@ def from_rtf(operator: RTF) -> StateSpace:
 
 
 def _check_taps(found: Tensor, wanted: Tensor, order: int) -> None:
-    scale = wanted.abs().amax(1).clamp_min(torch.finfo(wanted.dtype).tiny)
-    worst = float(((found - wanted).abs().amax(1) / scale).max())
+    worst = tap_error(found, wanted)
     if not worst <= 1e-6:
         raise ValueError(
             f"a polynomial of order {order} holds these poles only to {worst:.1e} of the largest "

@@ -30,6 +30,12 @@ def as_taps(kernel: Tensor) -> Tensor:
     return kernel.detach().double()
 
 
+def tap_error(found: Tensor, exact: Tensor) -> float:
+    """The largest difference of two kernels, relative to the largest exact tap of its channel."""
+    scale = exact.abs().amax(1).clamp_min(torch.finfo(exact.dtype).tiny)
+    return float(((found - exact).abs().amax(1) / scale).max())
+
+
 class StatefulOperator(ToeplitzOperator):
     """A causal operator that can also run as a recurrence.
 
@@ -233,8 +239,7 @@ class StateSpace(StatefulOperator):
         system = DiagonalSSM(*_fold_pairs(poles, residues), D)
         length = 4 * self.order + 1
         taps, found = statespace_taps(A, B, C, D, length), system.kernel(length)
-        scale = taps.abs().amax(1).clamp_min(torch.finfo(taps.dtype).tiny)
-        worst = float(((found - taps).abs().amax(1) / scale).max())
+        worst = tap_error(found, taps)
         if not worst <= tolerance:
             raise ValueError(
                 f"with {self.order} states the eigenvectors are nearly dependent: taps would be "
