@@ -25,6 +25,9 @@ def architecture(depth: int) -> Figure:
 
     Args:
         depth: number of blocks. Norms are drawn before the mixers (pre-norm).
+
+    >>> type(architecture(depth=6)).__name__
+    'Figure'
     """
     require("matplotlib", extra="book")
     import matplotlib.pyplot as plt

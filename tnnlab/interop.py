@@ -36,6 +36,13 @@ def from_reference(
     Raises:
         ValueError: an unknown kind; names that are missing or unexpected, or shapes that do not
             fit each other, all of them listed.
+
+    >>> state = {"ab": torch.zeros(2, 4), "h_0": torch.ones(1)}  # one channel, order 4: a, then b
+    >>> from_reference("rtf", state, causal=True, length=8).kernel(3).tolist()
+    [[1.0, 0.0, 0.0]]
+    >>> from_reference("rtf", {"ab": torch.zeros(2, 4)}, causal=True)
+    Traceback (most recent call last):
+    ValueError: the names do not fit: missing ['h_0'], unexpected []
     """
     build: Callable[..., nn.Module] = lookup("kind", kind, _KINDS)
     return build(dict(state_dict), causal, length).eval()

@@ -10,7 +10,12 @@ from tnnlab.norms import BLOCK_NORMS, lookup, normalize
 
 
 def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
-    """``x`` with zeros where the mask ``(batch, length)`` is False, so that no sum sees them."""
+    """``x`` with zeros where the mask ``(batch, length)`` is False, so that no sum sees them.
+
+    >>> mask = torch.tensor([[True, True, False]])
+    >>> zero_padding(torch.ones(1, 3, 2), mask).sum(-1)
+    tensor([[2., 2., 0.]])
+    """
     return x if mask is None else x.masked_fill(~mask.unsqueeze(-1), 0)
 
 
@@ -19,6 +24,10 @@ def channels_first(linear: nn.Linear, x: Tensor) -> Tensor:
 
     A Toeplitz operator reads along the length of each channel. The matrix product can write its
     output that way round at no cost, and the next one read it, so that nothing is transposed.
+
+    >>> y = channels_first(nn.Linear(8, 4), torch.zeros(2, 10, 8))
+    >>> y.shape, y.stride()[-2]  # positions are neighbours in memory
+    (torch.Size([2, 10, 4]), 1)
     """
     y = torch.mm(linear.weight, x.reshape(-1, x.shape[-1]).t())
     y = y + linear.bias.to(y.dtype).unsqueeze(1)  # which autocast would not lower
@@ -39,6 +48,10 @@ class GTU(nn.Module):
 
     Shape: ``(batch, length, width)`` to the same. ``mask (batch, length)``, True at real positions:
     the others enter the operator as zeros.
+
+    >>> from tnnlab.operators import TNO
+    >>> GTU(8, TNO(24, causal=True))(torch.randn(2, 10, 8)).shape  # e = 3
+    torch.Size([2, 10, 8])
     """
 
     def __init__(self, width: int, operator: nn.Module) -> None:
@@ -66,6 +79,9 @@ class GLU(nn.Module):
         inner: channels between.
 
     Shape: ``(..., width)`` to the same.
+
+    >>> GLU(8, inner=16)(torch.randn(2, 10, 8)).shape
+    torch.Size([2, 10, 8])
     """
 
     def __init__(self, width: int, inner: int) -> None:
@@ -95,6 +111,11 @@ class TNNBlock(nn.Module):
 
     Shape: ``(batch, length, width)`` to the same. ``mask (batch, length)``, True at real positions:
     what stands at the others changes no output at the real ones.
+
+    >>> from tnnlab.operators import TNO
+    >>> block = TNNBlock(GTU(8, TNO(24, causal=True)), GLU(8, inner=16), width=8)
+    >>> block(torch.randn(2, 10, 8)).shape
+    torch.Size([2, 10, 8])
     """
 
     def __init__(

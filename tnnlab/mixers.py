@@ -24,6 +24,11 @@ class S4Layer(nn.Module):
         dropout: before the last map; in [0, 1).
 
     Shape: ``(batch, length, channels)`` to the same; ``mask`` as in :class:`tnnlab.layers.GTU`.
+
+    >>> import torch
+    >>> from tnnlab.operators import S4D
+    >>> S4Layer(S4D(8, causal=True))(torch.randn(2, 10, 8)).shape
+    torch.Size([2, 10, 8])
     """
 
     def __init__(self, operator: nn.Module, *, dropout: float = 0.0) -> None:
@@ -50,6 +55,11 @@ class Hyena(nn.Module):
             short convolution spans lags 0 … 2 if it is causal, -1 … 1 if not.
 
     Shape: ``(batch, length, width)`` to the same; ``mask`` as in :class:`tnnlab.layers.GTU`.
+
+    >>> import torch
+    >>> from tnnlab.operators import HyenaFilter
+    >>> Hyena(8, HyenaFilter(8, causal=True))(torch.randn(2, 10, 8)).shape
+    torch.Size([2, 10, 8])
     """
 
     def __init__(self, width: int, operator: nn.Module) -> None:

@@ -17,6 +17,9 @@ class RMSNorm(nn.Module):
         width: size of the last dimension.
 
     Shape: ``(..., width)`` to the same.
+
+    >>> RMSNorm(2)(torch.tensor([3.0, 4.0])).square().mean()
+    tensor(1.)
     """
 
     def __init__(self, width: int) -> None:
@@ -33,7 +36,11 @@ class RMSNorm(nn.Module):
 
 
 class LayerNorm(nn.LayerNorm):
-    """PyTorch's layer norm, computed in float32 where its input or weights are half precision."""
+    """PyTorch's layer norm, computed in float32 where its input or weights are half precision.
+
+    >>> LayerNorm(4)(torch.tensor([1.0, 1.0, 3.0, 3.0], dtype=torch.bfloat16)).tolist()
+    [-1.0, -1.0, 1.0, 1.0]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         weight, bias = _at_least_float32(self.weight), _at_least_float32(self.bias)
@@ -52,6 +59,11 @@ class BatchNorm(nn.Module):
         width: size of the last dimension.
 
     Shape: ``(batch, ..., width)``, mask ``(batch, ...)`` or None, to the same as the first.
+
+    >>> x, mask = torch.tensor([[[1.0], [3.0], [99.0]]]), torch.tensor([[True, True, False]])
+    >>> y = BatchNorm(1)(x, mask).detach()
+    >>> [round(value, 3) for value in y[0, :2, 0].tolist()]  # the padding, 99, has no say
+    [-1.0, 1.0]
     """
 
     running_mean: Tensor
@@ -97,7 +109,11 @@ BLOCK_NORMS: dict[str, Callable[[int], nn.Module]] = {**NORMS, "batch": BatchNor
 
 
 def normalize(norm: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
-    """Apply any of :data:`BLOCK_NORMS`; only a batch norm needs to know where padding is."""
+    """Apply any of :data:`BLOCK_NORMS`; only a batch norm needs to know where padding is.
+
+    >>> normalize(RMSNorm(2), torch.tensor([3.0, 4.0]), mask=None)
+    tensor([0.8485, 1.1314])
+    """
     return norm(x, mask) if isinstance(norm, BatchNorm) else norm(x)
 
 
@@ -106,6 +122,9 @@ def lookup(kind: str, name: str, table: dict[str, Callable]) -> Callable:
 
     Raises:
         ValueError: the name is not in the table.
+
+    >>> lookup("the norm", "rms", NORMS).__name__
+    'RMSNorm'
     """
     if name not in table:
         raise ValueError(f"{kind} is one of {', '.join(map(repr, table))}; got {name!r}")

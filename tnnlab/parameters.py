@@ -19,6 +19,9 @@ def count_parameters(config: TNNConfig, model: Model = CausalLM) -> int:
     Args:
         config: the model's shape.
         model: CausalLM, MaskedLM, or a classifier (which takes a configuration of its own).
+
+    >>> count_parameters(TNNConfig.wikitext103())  # the published model
+    48662016
     """
     with torch.device("meta"):
         return model(config).num_parameters()

@@ -46,6 +46,12 @@ def product(kernel: Tensor, x: Tensor, *, causal: bool, row: int | None = None) 
         x: input ``(n,)``.
         causal: as in :func:`tnnlab.toeplitz_matrix`.
         row: an output to point out, with the row of the matrix that makes it.
+
+    >>> import torch
+    >>> from tnnlab import toeplitz_matrix
+    >>> figure = product(torch.tensor([1.0, 0.5, 0.2]), torch.ones(3), causal=True, row=2)
+    >>> len(figure.axes)
+    4
     """
     n, kernel, x = len(x), kernel.detach(), x.detach()
     y = toeplitz_matmul(kernel[None], x[None], causal=causal)[0]
@@ -95,6 +101,9 @@ def embedding(n: int, size: int) -> Figure:
 
     Raises:
         ValueError: ``size`` is below 2n - 1, where two taps would need one place.
+
+    >>> [axes.get_title() for axes in embedding(4, size=8).axes]
+    ['T, 4 × 4', 'C, 8 × 8']
     """
     if size < 2 * n - 1:
         raise ValueError(
@@ -134,6 +143,9 @@ def rings(n: int, sizes: tuple[int, ...], output: int = 0) -> Figure:
 
     The outer ring holds a causal kernel's n taps, the inner one the n inputs, running backwards
     from ``output``; places face each other where they are multiplied. Orange pairs are wrong.
+
+    >>> len(rings(4, (4, 7)).axes)
+    2
     """
     require("matplotlib", extra="book")
     figure = _figure(WIDTH, WIDTH / len(sizes) + 0.35)

@@ -32,7 +32,11 @@ WIDTH = 7.0  # inches: the text column
 
 
 def size(columns: int = 1, height: float = 2.8) -> tuple[float, float]:
-    """Figure size in inches for this many panels side by side, never wider than the text."""
+    """Figure size in inches for this many panels side by side, never wider than the text.
+
+    >>> [round(side, 2) for side in size(1)], size(2)
+    ([4.9, 2.8], (7.0, 2.8))
+    """
     return (WIDTH if columns > 1 else 0.7 * WIDTH, height)
 
 
@@ -40,6 +44,11 @@ def use_style() -> None:
     """Set matplotlib's defaults for the book, and vector output in notebooks.
 
     Lines differ by colour and dash. Raises ImportError without matplotlib (the extra `book`).
+
+    >>> use_style()
+    >>> import matplotlib
+    >>> matplotlib.rcParams["axes.spines.top"]
+    False
     """
     require("matplotlib", extra="book")
     import matplotlib as mpl
@@ -86,7 +95,11 @@ def _vector_output() -> None:
 
 
 def diverging() -> Colormap:
-    """Colours of signed numbers: blue above zero, orange below, white at zero."""
+    """Colours of signed numbers: blue above zero, orange below, white at zero.
+
+    >>> [round(float(part), 2) for part in diverging()(0.5)]  # white, opaque
+    [1.0, 1.0, 1.0, 1.0]
+    """
     require("matplotlib", extra="book")
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -94,7 +107,13 @@ def diverging() -> Colormap:
 
 
 def show_matrix(axes: Axes, matrix: ArrayLike, *, colourbar: bool = False) -> AxesImage:
-    """Draw a matrix `(rows, columns)`: blue above zero, orange below, white at zero."""
+    """Draw a matrix `(rows, columns)`: blue above zero, orange below, white at zero.
+
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().subplots()
+    >>> show_matrix(axes, [[1.0, -1.0], [0.0, 1.0]]).get_clim()  # 0 is white
+    (-1.0, 1.0)
+    """
     require("matplotlib", extra="book")
     values = np.asarray(matrix)
     if values.ndim != 2:
@@ -113,6 +132,16 @@ def plot_loss(axes: Axes, record: Mapping[str, Any]) -> None:
     Args:
         axes: to draw on.
         record: a result record, as :func:`tnnlab.training.train` returns; ``baseline`` may be None.
+
+    >>> from matplotlib.figure import Figure
+    >>> history = {
+    ...     "train": [{"step": 1, "loss": 5.5}, {"step": 2, "loss": 5.0}],
+    ...     "validation": [{"step": 2, "loss_per_token": 5.1}],
+    ... }
+    >>> axes = Figure().subplots()
+    >>> plot_loss(axes, {"history": history, "baseline": {"loss_per_token": 2.75}})
+    >>> [text.get_text() for text in axes.get_legend().get_texts()]
+    ['training', 'validation', 'bigram, 2.75']
     """
     train, validation = record["history"]["train"], record["history"]["validation"]
     steps, losses = ([row[key] for row in train] for key in ("step", "loss"))
@@ -131,6 +160,11 @@ def plot_kernels(axes: Axes, kernel: ArrayLike) -> QuadMesh:
 
     Each channel is scaled to a largest tap of 1 and turned to make that tap positive. Channels
     that remember longest, by the mean lag of their squared taps, are on top.
+
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().subplots()
+    >>> plot_kernels(axes, [[0.0, 0.0, 2.0], [1.0, 0.5, 0.25]]).get_array().tolist()  # from below
+    [[1.0, 0.5, 0.25], [0.0, 0.0, 1.0]]
     """
     taps = np.asarray(kernel, dtype=np.float64)
     if taps.ndim != 2:

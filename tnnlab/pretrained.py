@@ -21,6 +21,14 @@ class Pretrained(nn.Module):
 
     The folder holds ``config.json`` (the architecture's name and the configuration's fields) and
     ``model.safetensors``. No pickle: loading runs no code from the files.
+
+    >>> import tempfile
+    >>> from tnnlab.models import CausalLM, TNNConfig
+    >>> model = CausalLM(TNNConfig(vocab_size=257, depth=1, width=32, glu_width=32))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save_pretrained(folder)
+    ...     CausalLM.from_pretrained(folder).num_parameters() == model.num_parameters()
+    True
     """
 
     config_class: type

@@ -32,6 +32,9 @@ def provenance(device: Any = None, *, processes: int = 1) -> Record:
         ``date`` (UTC, ISO 8601), ``tnnlab`` (version), ``commit`` and ``dirty`` (None outside a
         checkout, unless the environment variable ``TNNLAB_COMMIT`` names it), ``hardware``,
         ``python``, ``platform``, ``torch``, ``accelerate`` (None if absent).
+
+    >>> sorted(provenance())
+    ['accelerate', 'commit', 'date', 'dirty', 'hardware', 'platform', 'python', 'tnnlab', 'torch']
     """
     commit, dirty = _commit()
     return {
@@ -99,6 +102,15 @@ def write_record(path: str | os.PathLike[str], record: Mapping[str, Any]) -> Non
 
     Raises:
         ValueError: the record lacks a name or provenance, or holds NaN or infinity.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_record(f"{folder}/mine.json", {"name": "mine", "provenance": provenance()})
+    ...     [record["name"] for record in load_records(folder)]
+    ['mine']
+    >>> write_record("mine.json", {"name": "mine"})
+    Traceback (most recent call last):
+    ValueError: a result record has provenance; this one has none
     """
     missing = [key for key in ("name", "provenance") if key not in record]
     if missing:
@@ -128,6 +140,9 @@ def load_records(folder: str | os.PathLike[str] = "data/results") -> list[Record
 
     Raises:
         ValueError: a file is no JSON.
+
+    >>> load_records("no-such-folder")
+    []
     """
     folder = Path(folder)
     records = []
@@ -151,6 +166,11 @@ def table(records: Iterable[Mapping[str, Any]]) -> str:
     ``nats/token``, ``ppl/word`` and ``bits/byte`` are of the test split where it was evaluated
     (the record's name then ends in "(test)"), else of validation. ``bigram`` is the loss of a
     bigram model in nats per token on the validation tokens.
+
+    >>> record = {"name": "mine", "preset": "smoke", "status": "complete"}
+    >>> record["provenance"] = provenance()
+    >>> [line.split()[:3] for line in table([record]).splitlines()[::2]]
+    [['record', 'preset', 'status'], ['mine', 'smoke', 'complete']]
     """
     rows = [_row(record) for record in records]
     if not rows:

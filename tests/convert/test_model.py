@@ -121,7 +121,7 @@ def test_each_layer_is_reported_as_it_comes() -> None:
     rows: list[dict[str, Any]] = []
     converted = convert_model(lm("tno"), "etsc", length=16, report=rows.append)
     assert rows == converted.report and [row["layer"] for row in rows] == [0, 1]
-    assert rows[0]["operator"] == "TNO" and rows[0]["states"] == 16
+    assert rows[0]["operator"] == "TNO" and rows[0]["states"] == 18
     assert rows[0]["tap_error"] < 1e-12
 
 

@@ -72,6 +72,12 @@ class TestETSC(ConversionContract):
         return etsc(torch.randn(channels, 64) * decay, decay=0.95)
 
 
+class TestPublishedETSC(ConversionContract):
+    def build(self, channels: int, causal: bool) -> nn.Module:
+        decay = 0.95 ** torch.arange(64)
+        return etsc(torch.randn(channels, 64) * decay, decay=0.95, published=True)
+
+
 class TestReduced(ConversionContract):
     def build(self, channels: int, causal: bool) -> nn.Module:
         return reduce(torch.randn(channels, 40) * 0.9 ** torch.arange(40), order=6)

@@ -62,6 +62,28 @@ def test_processes_share_the_batches_of_one() -> None:
         assert torch.equal(together, alone.batch(step)[1])
 
 
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(
+    "dtype", [np.uint8, np.uint16, np.uint32, np.int16, np.int32, np.int64], ids=str
+)
+def test_windows_cut_on_a_device_are_the_same(dtype: type, device: str) -> None:
+    """Up to the largest numbers of the type, and across the end of the ring."""
+    highest = min(np.iinfo(dtype).max, 2**31)
+    tokens = np.random.default_rng(0).integers(0, highest, 97, dtype, endpoint=True)
+    tokens[::7] = highest
+    tokens.flags.writeable = False  # as a memory-mapped file
+    settings = {"length": 9, "batch_size": 4, "seed": 5}
+    there = Batches(tokens, **settings, device=device)
+    here = Batches(tokens, **settings)
+    for step in range(8):
+        for found, expected in zip(there.batch(step), here.batch(step), strict=True):
+            assert found.dtype == torch.int64 and found.device.type == device
+            assert torch.equal(found.cpu(), expected)
+
+
 def test_batches_know_their_epoch_length() -> None:
     assert Batches(np.arange(101), length=10, batch_size=3, seed=0).steps_per_epoch == 4
     assert Batches(np.arange(11), length=10, batch_size=3, seed=0).steps_per_epoch == 1
@@ -108,6 +130,28 @@ def test_evaluation_covers_every_target_once(count: int, length: int, batch_size
         assert not inputs[~mask].any()
         seen += targets[mask].tolist()
     assert seen == list(range(1, count))
+
+
+@pytest.mark.parametrize(("length", "batch_size"), [(8, 3), (1, 4), (64, 1), (8, 100)])
+def test_what_is_not_scored_is_read_but_no_target(length: int, batch_size: int) -> None:
+    tokens = np.arange(65, dtype=np.uint16)
+    scored = np.random.default_rng(0).random(65) < 0.6
+    options = {"length": length, "batch_size": batch_size}
+    seen: list[int] = []
+    for with_all, without in zip(
+        evaluation_windows(tokens, **options),
+        evaluation_windows(tokens, **options, scored=scored),
+        strict=True,
+    ):
+        assert torch.equal(without[0], with_all[0]) and torch.equal(without[1], with_all[1])
+        seen += without[1][without[2]].tolist()
+    assert seen == [token for token in range(1, 65) if scored[token]]
+
+
+@pytest.mark.parametrize("scored", [np.ones(64, bool), np.ones(65, int), np.ones((65, 1), bool)])
+def test_scored_must_say_it_of_each_token(scored: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="each of 65 tokens whether it is a target"):
+        evaluation_windows(np.arange(65), length=8, batch_size=2, scored=scored)
 
 
 @pytest.mark.parametrize("count", [0, 1])

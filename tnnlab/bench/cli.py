@@ -31,7 +31,9 @@ def add_parser(commands: Any) -> None:
     part.add_argument("--dtype", help="of the weights: float32 or bfloat16")
     part.add_argument("--batches", type=int, nargs="+", metavar="B", help="numbers of sequences")
     part.add_argument("--positions", type=int, nargs="+", metavar="T", help="tokens there already")
-    part.add_argument("--compile", action=argparse.BooleanOptionalAction, default=None)
+    part.add_argument("--names", nargs="+", metavar="DECODER", help="and attention; default: all")
+    for switch in ("--fused", "--compile"):
+        part.add_argument(switch, action=argparse.BooleanOptionalAction, default=None)
 
     _part(parts, "tiles", "the GPU kernels at every size of tile")
 

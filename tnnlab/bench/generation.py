@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from tnnlab._names import nearest
 from tnnlab.bench import exact
 from tnnlab.bench.positions import (
     constant_bytes,
@@ -45,7 +46,9 @@ class GenerationBench:
         order: states of a "reduced" channel.
         batches: numbers of sequences.
         positions: how many tokens there are already.
+        fused: take the GPU kernels of :mod:`tnnlab.generation.fused`.
         compile: fuse a step by ``torch.compile`` before it is captured.
+        names: of decoders, and "attention".
         threads: of a CPU; None: as many as PyTorch takes.
         seconds: spent on each measurement.
         patience: seconds; what took longer is not timed at greater positions.
@@ -59,7 +62,9 @@ class GenerationBench:
     order: int
     batches: tuple[int, ...]
     positions: tuple[int, ...]
+    fused: bool = True
     compile: bool = False
+    names: tuple[str, ...] = NAMES
     threads: int | None = None
     seconds: float = 0.5
     patience: float = 0.5
@@ -68,6 +73,9 @@ class GenerationBench:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype is one of {', '.join(DTYPES)}; got {self.dtype!r}")
+        for name in self.names:
+            if name not in NAMES:
+                raise ValueError(f"there is no decoder {name!r} to time: {nearest(name, NAMES)}")
         if not self.batches or not self.positions or min(*self.batches, *self.positions) < 1:
             raise ValueError(
                 "batches and positions are at least 1, and there is at least one of each; "
@@ -115,7 +123,7 @@ def bench_generation(bench: GenerationBench, preset: str, command: str, report: 
     rows: list[dict[str, Any]] = []
     with settings(bench.threads, tf32=False), torch.no_grad():
         threads = torch.get_num_threads()
-        for name in NAMES:
+        for name in bench.names:
             for row in _rows(name, bench, device):
                 rows.append(row)
                 report(row)
@@ -140,28 +148,28 @@ def _rows(name: str, bench: GenerationBench, device: torch.device) -> Any:
         "dtype": bench.dtype,
         "parameters": model.num_parameters(),
         "weight_bytes": sum(p.nbytes for p in model.parameters()),
-        "compiled": bench.compile and name != "full",
     }
     if name == "reduced":
         model = convert_model(model, "reduced", length=bench.length, order=bench.order)
     head["errors"] = {"scores": score_error(name, model, bench.length)}
     for batch in bench.batches:
-        slow = ""
+        slow, timed = "", _timer(name, model, bench, batch)
         for position in bench.positions:
             row = {**head, "n": position, "batch": batch, "pass": "token"}
             try:
                 exact.require_exact(head["errors"], LIMITS[bench.dtype])
                 if slow:
                     raise ValueError(slow)
-                found = _timed(name, model, bench, batch, position)
+                found = timed(position)
                 if found["time_s"] > bench.patience:
                     slow = f"took {found['time_s']:.2f} s at position {position}"
                 yield {**row, **found, "tokens_per_s": batch / found["time_s"]}
             except (RuntimeError, ValueError) as error:
                 text = str(error).splitlines()[0]
                 yield {**row, "skipped": text, "wrong": isinstance(error, exact.WrongResult)}
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
+        del timed
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
 def _config(name: str, config: TNNConfig) -> TNNConfig:
@@ -171,32 +179,54 @@ def _config(name: str, config: TNNConfig) -> TNNConfig:
     return match_width(attention, count_parameters(config), multiple=64 if config.width > 64 else 8)
 
 
-def _timed(
-    name: str, model: CausalLM, bench: GenerationBench, batch: int, position: int
-) -> dict[str, Any]:
+def _timer(
+    name: str, model: CausalLM, bench: GenerationBench, batch: int
+) -> Callable[[int], dict[str, Any]]:
+    """Measures one more token at a position. What a decoder holds is the same at all of them, but
+    for inputs that "online" keeps and places that attention has: these are made anew for each."""
     device = torch.device(bench.device)
-    tokens = torch.randint(bench.config.vocab_size, (3, batch, position + 1), device=device)
-    position += position % BLOCK == 0  # inside a block: what comes between two is timed by itself
-    # Attention looks at all the places that it has.
-    decoder = decoder_for(name, model, position + 1 if name == "attention" else bench.length)
-    if isinstance(decoder, Recompute):
-        whole = decoder.model
-        found = measure(lambda i: whole.next_logits(tokens[i % 3]).argmax(-1), device)
-        return {**found, "state_bytes": tokens[0].nbytes, "constant_bytes": 0}
-    streaming = cast(StreamingLM, decoder)
-    refuse_states(streaming, position, batch, bench.room)
-    step = one_token(streaming, Sampler(temperature=0), batch, compile=bench.compile)
-    jump(streaming, position, batch)
+    vocabulary = bench.config.vocab_size
+    if name == "full":
+        whole = cast(Recompute, decoder_for(name, model, bench.length)).model
 
-    def call(number: int) -> Tensor:
-        streaming.seen = position
-        return step(tokens[number % 3, :, 0])
+        def read_again(position: int) -> dict[str, Any]:
+            tokens = torch.randint(vocabulary, (3, batch, position + 1), device=device)
+            found = measure(lambda i: whole.next_logits(tokens[i % 3]).argmax(-1), device)
+            return {**found, "state_bytes": tokens[0].nbytes, "constant_bytes": 0}
 
-    found = measure(call, device, seconds=bench.seconds)
-    if name == "online":
-        squares = square_times(streaming, position, bench.seconds / 10)
-        # A square with so many inputs comes once in twice as many tokens.
-        found["step_s"], found["squares_s"] = found["time_s"], squares
-        found["time_s"] += sum(seconds / (2 * int(size)) for size, seconds in squares.items())
-    sizes = {"state_bytes": streaming.state_bytes(), "constant_bytes": constant_bytes(streaming)}
-    return {**found, **sizes}
+        return read_again
+
+    tokens = torch.randint(vocabulary, (3, batch), device=device)
+
+    def prepared(places: int) -> tuple[StreamingLM, Callable[[Tensor], Tensor]]:
+        decoder = cast(StreamingLM, decoder_for(name, model, places))
+        refuse_states(decoder, places, batch, bench.room)
+        options = {"fused": bench.fused, "compile": bench.compile}
+        return decoder, one_token(decoder, Sampler(temperature=0), batch, **options)
+
+    once: list[tuple[StreamingLM, Callable[[Tensor], Tensor]]] = []
+
+    def one_more(position: int) -> dict[str, Any]:
+        position += position % BLOCK == 0  # inside a block: between two is timed by itself
+        if name == "attention":
+            decoder, step = prepared(position + 1)  # it looks at all the places that it has
+        else:
+            once[:] = once or [prepared(bench.length)]
+            decoder, step = once[0]
+            refuse_states(decoder, position, batch, bench.room)
+        jump(decoder, position, batch)
+
+        def call(number: int) -> Tensor:
+            decoder.seen = position
+            return step(tokens[number % 3])
+
+        found = measure(call, device, seconds=bench.seconds)
+        if name == "online":
+            squares = square_times(decoder, position, bench.seconds / 10)
+            # A square with so many inputs comes once in twice as many tokens.
+            found["step_s"], found["squares_s"] = found["time_s"], squares
+            found["time_s"] += sum(seconds / (2 * int(size)) for size, seconds in squares.items())
+        sizes = {"state_bytes": decoder.state_bytes(), "constant_bytes": constant_bytes(decoder)}
+        return {**found, **sizes}
+
+    return one_more

@@ -73,13 +73,14 @@ def refuse_states(decoder: StreamingLM, position: int, batch: int, room: int) ->
     Raises:
         ValueError: they take more than ``room`` bytes.
     """
-    decoder.start(1)
-    size = decoder.state_bytes()
+    size = 0
     for memory in decoder.memories:
-        if isinstance(memory, Online):  # has one block yet, of inputs and of what they give
-            more = max(0, (1 << position.bit_length()) - BLOCK)
-            size += 2 * more * memory.channels * memory.taps.itemsize
-    size *= batch
+        for name in memory.states:
+            state = getattr(memory, name)
+            places = 1
+            if isinstance(memory, Online) and name in ("inputs", "pending"):
+                places = max(1, (1 << position.bit_length()) // state.shape[2])
+            size += batch * places * state[:1].nbytes
     if size > room:
         raise ValueError(f"states of {size / 2**20:,.0f} MiB, more than {room / 2**20:,.0f} MiB")
 

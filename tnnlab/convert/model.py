@@ -30,7 +30,7 @@ class ConvertedConfig(TNNConfig):
         length: how many taps of each kernel were converted.
         order, tolerance: what was asked for, of "reduced".
         systems: of each layer, its ``form`` ("etsc", "diagonal" or "full"), ``channels`` and
-            ``states`` (complex ones, unless it is "full"; of "etsc" the period).
+            ``states`` (complex ones, unless it is "full"), and of "etsc" the ``period``.
     """
 
     method: str = "etsc"
@@ -149,23 +149,21 @@ def _mixers(model: CausalLM) -> list[nn.Module]:
 
 
 def _shape(system: DiagonalSSM | StateSpace) -> dict[str, Any]:
+    if isinstance(system, StateSpace):
+        return {"form": "full", "channels": system.channels, "states": system.order}
+    shape = {"channels": system.channels, "states": system.poles.shape[1]}
     if isinstance(system, ETSC):
-        form, states = "etsc", system.period
-    elif isinstance(system, DiagonalSSM):
-        form, states = "diagonal", system.poles.shape[1]
-    else:
-        form, states = "full", system.order
-    return {"form": form, "channels": system.channels, "states": states}
+        return {"form": "etsc", **shape, "period": system.period}
+    return {"form": "diagonal", **shape}
 
 
-def _empty(form: str, channels: int, states: int) -> nn.Module:
+def _empty(form: str, channels: int, states: int, period: int = 0) -> nn.Module:
     """A system of this shape, for weights to be loaded into."""
     direct = torch.zeros(channels)
+    if form == "full":
+        vectors = torch.zeros(channels, states)
+        return StateSpace(torch.zeros(channels, states, states), vectors, vectors, direct)
+    weights = torch.zeros(channels, states, dtype=torch.complex64)
     if form == "etsc":
-        residues = torch.zeros(channels, states // 2, dtype=torch.complex64)
-        return ETSC(residues, direct, period=states, decay=torch.ones(channels))
-    if form == "diagonal":
-        poles = torch.zeros(channels, states, dtype=torch.complex64)
-        return DiagonalSSM(poles, poles, direct)
-    vectors = torch.zeros(channels, states)
-    return StateSpace(torch.zeros(channels, states, states), vectors, vectors, direct)
+        return ETSC(weights, direct, period=period, decay=torch.ones(channels))
+    return DiagonalSSM(weights, weights, direct)

@@ -27,6 +27,10 @@ class ReducedStateSpace(StateSpace):
         bound: ``2 Σ_{j>h} σ_j``, ``(channels,)``: no frequency is off by more.
         peak_error: the largest difference of the two spectra that was measured, ``(channels,)``.
         l2_error: root of the summed squared differences of taps, ``(channels,)``.
+
+    >>> system = reduce(0.5 ** torch.arange(16)[None], order=1)
+    >>> bool(system.peak_error <= system.bound), system.A.shape
+    (True, torch.Size([1, 1, 1]))
     """
 
     hankel_values: Tensor
@@ -63,6 +67,11 @@ def reduce(
 
     Raises:
         ValueError: neither or both of order and tolerance, or one outside its range.
+
+    >>> taps = 0.9 ** torch.arange(64)[None] + 0.5 ** torch.arange(64)[None]
+    >>> system = reduce(taps, tolerance=0.01)
+    >>> system.orders, bool(system.bound < 0.01 * taps.sum())
+    (tensor([7]), True)
     """
     taps = as_taps(kernel)
     n = taps.shape[1]
@@ -78,13 +87,21 @@ def reduce(
 
 
 def hankel_values(kernel: Tensor) -> Tensor:
-    """The Hankel singular values of taps ``(channels, n)``: ``(channels, n - 1)``, descending."""
+    """The Hankel singular values of taps ``(channels, n)``: ``(channels, n - 1)``, descending.
+
+    >>> hankel_values(torch.tensor([[9.0, 0.0, 1.0]]))  # a pure delay: all states count the same
+    tensor([[1., 1.]], dtype=torch.float64)
+    """
     values = torch.linalg.eigvalsh(hankel_matrix(as_taps(kernel))).abs()
     return values.sort(dim=1, descending=True).values
 
 
 def choose_order(values: Tensor, allowed: Tensor) -> Tensor:
-    """The smallest h ≥ 1 with ``2 Σ_{j>h} σ_j ≤ allowed``: σ ``(channels, m)``, ``(channels,)``."""
+    """The smallest h ≥ 1 with ``2 Σ_{j>h} σ_j ≤ allowed``: σ ``(channels, m)``, ``(channels,)``.
+
+    >>> choose_order(torch.tensor([[4.0, 1.0, 0.25]]), torch.tensor([0.5]))  # 2 · 0.25 is allowed
+    tensor([2])
+    """
     tails = 2 * values.flip(1).cumsum(1).flip(1)  # column h: all values from σ_{h+1} on
     return (tails > allowed[:, None]).sum(1).clamp_min(1)
 

@@ -12,7 +12,13 @@ from tnnlab.ops.statespace import diagonal_taps, pole_powers
 
 
 def vandermonde_matrix(poles: Tensor, n: int) -> Tensor:
-    """``λ_j^(m-1)`` for lags m = 1 … n - 1: ``(n - 1, h)`` from poles ``(h,)``."""
+    """``λ_j^(m-1)`` for lags m = 1 … n - 1: ``(n - 1, h)`` from poles ``(h,)``.
+
+    >>> vandermonde_matrix(torch.tensor([1.0, 0.5]).cfloat(), 4).real
+    tensor([[1.0000, 1.0000],
+            [1.0000, 0.5000],
+            [1.0000, 0.2500]])
+    """
     return pole_powers(poles[None], torch.arange(n - 1))[0].T
 
 
@@ -28,6 +34,10 @@ def vandermonde_fit(
 
     Returns:
         a :class:`DiagonalSSM`, exact where h ≥ n - 1 and the matrix is far from singular.
+
+    >>> system = vandermonde_fit(torch.tensor([[9.0, 4.0, 2.0, 1.0]]), torch.tensor([0.5, 0.9]))
+    >>> system.kernel(4).round(decimals=6)
+    tensor([[9., 4., 2., 1.]], dtype=torch.float64)
     """
     taps = as_taps(kernel)
     matrix = vandermonde_matrix(poles.to(torch.complex128), taps.shape[1])
@@ -53,6 +63,10 @@ def gradient_fit(
 
     Returns:
         the system, and the relative error after each step, ``(steps,)``.
+
+    >>> system, errors = gradient_fit(0.5 ** torch.arange(8)[None], states=2, steps=50, lr=0.1)
+    >>> bool(errors[-1] < errors[0] / 10)
+    True
     """
     taps = as_taps(kernel)
     channels, n = taps.shape

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,12 @@ from filelock import FileLock  # comes with torch
 
 from tnnlab._extras import require
 from tnnlab._files import atomic_file
-from tnnlab.data.corpora import Corpus, check_split
-from tnnlab.data.documents import pieces
+from tnnlab.data.corpora import Corpus, Segment, check_split
 from tnnlab.data.folders import cache_folder
 from tnnlab.data.tokenizers import Tokenizer
 
 # Raise it when the same text would give other tokens: older files are then left alone.
 _FORMAT = 1
-_PIECE = 8_192  # characters encoded as one text
 _GROUP = 4_194_304  # characters encoded in one call, which bounds the memory
 
 
@@ -33,7 +32,8 @@ class TokenArray:
             of text follows every document.
         path: the file.
         record: what the file beside it says: corpus, tokenizer, their fingerprints, split,
-            sha256, dtype, and the counts of tokens, documents, words and bytes.
+            sha256, dtype, the counts of tokens, documents, words and bytes, and the places of
+            tokens that are not scored.
     """
 
     def __init__(self, path: Path, record: dict[str, Any]) -> None:
@@ -41,14 +41,26 @@ class TokenArray:
         self.record = record
         self.tokens = np.memmap(path, dtype=record["dtype"], mode="r")
 
+    @cached_property
+    def scored(self) -> np.ndarray | None:
+        """Whether each token counts as a target in an evaluation: bool, as long as the tokens.
+        None: all of them do. (`Segment.scored`; ends of text always count.)"""
+        ranges = self.record.get("unscored", [])
+        if not ranges:
+            return None
+        scored = np.ones(len(self), bool)
+        for first, end in ranges:
+            scored[first:end] = False
+        return scored
+
     @property
     def words(self) -> int:
-        """Words of the text, counted as the corpus says (`Corpus.word_rule`)."""
+        """Words of the scored text, counted as the corpus says (`Corpus.word_rule`)."""
         return self.record["words"]
 
     @property
     def bytes(self) -> int:
-        """Bytes of the text in UTF-8, ends of text not counted."""
+        """Bytes of the scored text in UTF-8, ends of text not counted."""
         return self.record["bytes"]
 
     @property
@@ -147,23 +159,26 @@ def _build(
     dtype = np.dtype("<u2" if tokenizer.vocab_size <= 2**16 else "<u4")
     end = np.array([tokenizer.end_of_text], dtype)
     counts = {"tokens": 0, "documents": 0, "words": 0, "bytes": 0}
+    unscored: list[tuple[int, int]] = []  # first token, and the one after the last
     digest = hashlib.sha256()
     # Shown only where it takes more than a moment.
     bar = tqdm(desc=f"tokens of {corpus.name} {split}", unit="B", unit_scale=True, delay=2)
     # Without its record the file that is replaced here counts for nothing.
     path.with_suffix(".json").unlink(missing_ok=True)
     with bar, atomic_file(path) as temporary, temporary.open("wb") as file:
-        for group in _groups(corpus.documents(split)):
-            encoded = tokenizer.encode_batch([piece for piece, _ in group])
-            for (piece, last), ids in zip(group, encoded, strict=True):
+        for group in _groups(corpus.segments(split)):
+            encoded = tokenizer.encode_batch([segment.text for segment, _ in group])
+            for (segment, last), ids in zip(group, encoded, strict=True):
                 array = np.concatenate([ids.astype(dtype), end]) if last else ids.astype(dtype)
                 file.write(array.data)
                 digest.update(array.data)
-                size = len(piece.encode())
+                size = len(segment.text.encode())
+                if not segment.scored:
+                    unscored.append((counts["tokens"], counts["tokens"] + len(ids)))
                 counts["tokens"] += len(array)
                 counts["documents"] += last
-                counts["words"] += corpus.count_words(piece)
-                counts["bytes"] += size
+                counts["words"] += segment.words
+                counts["bytes"] += size * segment.scored
                 bar.update(size)
         if not counts["documents"]:
             raise ValueError(
@@ -171,25 +186,26 @@ def _build(
                 f"{corpus.split_rule!r}; give it more text"
             )
     record = identity | {"dtype": dtype.str, "sha256": digest.hexdigest()} | counts
+    record |= {"unscored": unscored} if unscored else {}
     with atomic_file(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return TokenArray(path, record)
 
 
-def _groups(documents: Iterable[str]) -> Iterator[list[tuple[str, bool]]]:
-    """Pieces of the documents, each with whether it ends one, some megabytes at a time."""
-    group: list[tuple[str, bool]] = []
+def _groups(documents: Iterable[Iterable[Segment]]) -> Iterator[list[tuple[Segment, bool]]]:
+    """Segments of the documents, each with whether it ends one, some megabytes at a time."""
+    group: list[tuple[Segment, bool]] = []
     size = 0
     for document in documents:
         held = None
-        for piece in pieces(document, _PIECE):
+        for segment in document:
             if held is not None:
                 group.append((held, False))
-            held = piece
-            size += len(piece)
+            held = segment
+            size += len(segment.text)
             if size >= _GROUP:
                 yield group
-                group, size = [], len(piece)
+                group, size = [], len(segment.text)
         if held is not None:
             group.append((held, True))
     if group:

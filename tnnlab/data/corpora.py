@@ -1,15 +1,30 @@
 """What a corpus is, and how to get one by name."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tnnlab.data.documents import SPLITS
+from tnnlab.data.documents import SPLITS, pieces
 from tnnlab.data.names import check_name
 
-CORPUS_NAMES = ("stdlib", "text", "wikitext103")
+CORPUS_NAMES = ("stdlib", "text", "wikipedia", "wikitext103")
+_PIECE = 8_192  # characters encoded as one text
+
+
+class Segment(NamedTuple):
+    """A stretch of a document that is encoded by itself.
+
+    Attributes:
+        text: the stretch.
+        words: words in it, by the corpus's `word_rule`; 0 if it is not scored.
+        scored: False: its tokens are context for the others, and never targets in an evaluation.
+    """
+
+    text: str
+    words: int
+    scored: bool = True
 
 
 class Corpus(ABC):
@@ -45,9 +60,15 @@ class Corpus(ABC):
         """The number of words in a text, by `word_rule`."""
         return len(text.split())
 
+    def segments(self, split: str) -> Iterator[Iterable[Segment]]:
+        """The documents of a split, each in the segments that it is encoded in: joined, they are
+        the document. Raises as `documents`."""
+        for document in self.documents(split):
+            yield (Segment(piece, self.count_words(piece)) for piece in pieces(document, _PIECE))
+
     def word_count(self, split: str) -> int:
         """The number of words of a split, by `word_rule`. Reads the whole split."""
-        return sum(map(self.count_words, self.documents(split)))
+        return sum(segment.words for document in self.segments(split) for segment in document)
 
     def provenance(self) -> dict[str, Any]:
         """What the text is, for a result record: JSON-able, with no path of this machine."""
@@ -67,8 +88,10 @@ def load_corpus(name: str, path: str | PathLike[str] | None = None) -> Corpus:
     Args:
         name: ``"stdlib"``, the source text of Python's standard library (on every machine);
             ``"wikitext103"``, WikiText-103 from the Hugging Face hub or from local parquet files;
-            ``"text"``, your own text file or folder of text files.
-        path: for ``"text"``, the file or folder; for ``"wikitext103"``, a folder of parquet files
+            ``"wikipedia"``, plain articles of Wikipedia to train on, and the evaluation texts of
+            WikiText-103 as plain text; ``"text"``, your own text file or folder of text files.
+        path: for ``"text"``, the file or folder; for ``"wikipedia"``, the folder of articles
+            (default ``$TNNLAB_DATA/wikipedia``); for ``"wikitext103"``, a folder of parquet files
             (default ``$TNNLAB_DATA/wikitext/wikitext-103-v1`` where it exists, else the hub).
 
     Raises:
@@ -89,6 +112,10 @@ def load_corpus(name: str, path: str | PathLike[str] | None = None) -> Corpus:
         from tnnlab.data.wikitext import WikiText103
 
         return WikiText103(None if path is None else Path(path).expanduser())
+    if name == "wikipedia":
+        from tnnlab.data.wikipedia import WikipediaCorpus
+
+        return WikipediaCorpus(None if path is None else Path(path).expanduser())
     if path is None:
         raise ValueError("the corpus 'text' needs a path: a text file or a folder of text files")
     from tnnlab.data.textfiles import TextCorpus

@@ -10,6 +10,10 @@ def data_folder() -> Path | None:
 
     Raises:
         FileNotFoundError: the variable is set, and no such folder exists.
+
+    >>> folder = data_folder()  # None where TNNLAB_DATA is not set
+    >>> folder is None or folder.is_dir()
+    True
     """
     value = os.environ.get("TNNLAB_DATA")
     if not value:
@@ -28,6 +32,9 @@ def cache_folder() -> Path:
 
     That is ``~/.cache`` (or ``XDG_CACHE_HOME``) on Linux, ``~/Library/Caches`` on macOS,
     ``%LOCALAPPDATA%`` on Windows. The folder need not exist yet; deleting it is always safe.
+
+    >>> cache_folder().is_absolute()
+    True
     """
     value = os.environ.get("TNNLAB_CACHE")
     if value:

@@ -17,8 +17,8 @@ def evaluation_metrics(
 
     Args:
         nll_sum: negative log-likelihood of all targets together, in nats.
-        tokens: number of targets (`evaluation_windows`: one less than the stream has tokens; ends
-            of text are targets as well).
+        tokens: number of targets (`evaluation_windows`: one less than the stream has tokens where
+            all are scored; ends of text are targets as well).
         words: `TokenArray.words` of the same text.
         bytes: `TokenArray.bytes` of the same text.
 

@@ -28,6 +28,10 @@ class Copying:
 
     Raises:
         ValueError: a size out of range.
+
+    >>> tokens, targets = Copying(batch_size=2, seed=0, symbols=4, vocab_size=8).batch(0)
+    >>> tokens.shape, torch.equal(tokens[:, :4], targets[:, 4:])
+    (torch.Size([2, 8]), True)
     """
 
     def __init__(
@@ -84,6 +88,10 @@ class Delay:
 
     Raises:
         ValueError: a value out of range.
+
+    >>> signal, target = Delay(batch_size=2, seed=0, length=100, lag=10).batch(0)
+    >>> signal.shape, torch.equal(target[:, 10:], signal[:, :-10])
+    (torch.Size([2, 100, 1]), True)
     """
 
     def __init__(

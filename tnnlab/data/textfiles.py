@@ -51,14 +51,15 @@ class TextCorpus(Corpus):
             )
         self.source = f"{path.name} ({len(self.files)} files)"
 
-    def _all_documents(self) -> Iterator[str]:
+    def all_documents(self) -> Iterator[str]:
+        """The documents of all splits, file by file."""
         for path in self.files:
             yield from (text for text in articles(_lines(path)) if text)
 
     @cached_property
     def _whole(self) -> bool:
         """Whether there are enough documents to deal them out whole."""
-        return sum(1 for _ in islice(self._all_documents(), _FEW)) == _FEW
+        return sum(1 for _ in islice(self.all_documents(), _FEW)) == _FEW
 
     @property
     def split_rule(self) -> str:
@@ -69,8 +70,8 @@ class TextCorpus(Corpus):
     def documents(self, split: str) -> Iterator[str]:
         check_split(split)
         if self._whole:
-            return (text for text in self._all_documents() if split_of(text) == split)
-        parts = (part_of(text, split) for text in self._all_documents())
+            return (text for text in self.all_documents() if split_of(text) == split)
+        parts = (part_of(text, split) for text in self.all_documents())
         return (part for part in parts if part)
 
     @cached_property

@@ -27,6 +27,10 @@ class Tokenizer(ABC):
         end_of_text: the id that follows every document; shown as ``<|endoftext|>``. Those
             characters in a text are text: `encode` never makes this id.
         fingerprint: SHA-256 (hexadecimal) of what determines the ids.
+
+    >>> tokenizer = load_tokenizer("bytes")
+    >>> tokenizer.decode(tokenizer.encode("λ^|m|")), tokenizer.vocab_size, tokenizer.end_of_text
+    ('λ^|m|', 257, 256)
     """
 
     name: str
@@ -71,7 +75,11 @@ class Tokenizer(ABC):
 
 
 class ByteTokenizer(Tokenizer):
-    """The bytes of the UTF-8 text as they are, 0 to 255, and 256 for the end of text."""
+    """The bytes of the UTF-8 text as they are, 0 to 255, and 256 for the end of text.
+
+    >>> ByteTokenizer().encode("né")
+    array([110, 195, 169])
+    """
 
     name = "bytes"
     vocab_size = 257
@@ -103,6 +111,9 @@ def load_tokenizer(name: str, folder: str | PathLike[str] | None = None) -> Toke
         ValueError: unknown name, or files that are not GPT-2's vocabulary.
         FileNotFoundError: no vocabulary in the folder, or no network to get it.
         ImportError: ``"gpt2"`` without the package `tokenizers`.
+
+    >>> load_tokenizer("bytes").encode("TNN").tolist()
+    [84, 78, 78]
     """
     check_name("tokenizer", name, TOKENIZER_NAMES)
     if name == "bytes":
@@ -118,6 +129,12 @@ def load_tokenizer_from(folder: str | PathLike[str]) -> Tokenizer:
     Raises:
         FileNotFoundError: no ``tokenizer.json`` there.
         ValueError: the file is not a tokenizer of this package.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     load_tokenizer("bytes").save(folder)
+    ...     load_tokenizer_from(folder).name
+    'bytes'
     """
     path = Path(folder) / _FILE
     if not path.is_file():

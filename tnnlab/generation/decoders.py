@@ -26,7 +26,16 @@ DECODERS = ("full", "window", "etsc", "reduced", "online")
 
 
 class Decoder(Protocol):
-    """A language model with a memory."""
+    """A language model with a memory.
+
+    >>> from tnnlab.models import CausalLM, TNNConfig
+    >>> model = CausalLM(TNNConfig(vocab_size=257, depth=1, width=32, glu_width=32)).eval()
+    >>> decoder = make_decoder(model, "window", length=64)
+    >>> decoder.start(2)
+    >>> _ = decoder(torch.tensor([[72, 101], [72, 105]]))  # two prompts of two tokens each
+    >>> decoder(torch.tensor([[108], [33]])).shape  # scores of the token after the third
+    torch.Size([2, 257])
+    """
 
     def start(self, batch: int) -> None:
         """Forget everything; from now on for so many sequences."""
@@ -41,7 +50,14 @@ class Decoder(Protocol):
 
 
 class StreamingLM(Streaming):
-    """A :class:`Decoder` whose operators remember."""
+    """A :class:`Decoder` whose operators remember.
+
+    >>> from tnnlab.models import CausalLM, TNNConfig
+    >>> model = CausalLM(TNNConfig(vocab_size=257, depth=1, width=32, glu_width=32)).eval()
+    >>> decoder, tokens = make_decoder(model, "online", length=64), torch.tensor([[72, 101, 108]])
+    >>> torch.allclose(decoder(tokens), model.next_logits(tokens), atol=1e-4), decoder.seen
+    (True, 3)
+    """
 
     module: CausalLM
 
@@ -59,6 +75,12 @@ class Recompute:
         model: shared, not touched.
         length: operators whose kernel depends on the length keep the one of this length; None:
             each new token makes the text longer, and gives such a model other kernels.
+
+    >>> from tnnlab.models import CausalLM, TNNConfig
+    >>> model = CausalLM(TNNConfig(vocab_size=257, depth=1, width=32, glu_width=32)).eval()
+    >>> decoder, tokens = Recompute(model), torch.tensor([[72, 101, 108]])
+    >>> torch.allclose(decoder(tokens), model.next_logits(tokens), atol=1e-4), decoder.tokens
+    (True, tensor([[ 72, 101, 108]]))
     """
 
     def __init__(self, model: CausalLM, length: int | None = None) -> None:
@@ -136,6 +158,13 @@ def make_decoder(
     Raises:
         ValueError: an unknown name, a length below 1, an operator without a kernel, or options
             that the conversion refuses.
+
+    >>> from tnnlab.models import CausalLM, TNNConfig
+    >>> model = CausalLM(TNNConfig(vocab_size=257, depth=1, width=32, glu_width=32)).eval()
+    >>> decoders = [make_decoder(model, name, length=64) for name in ("full", "window", "etsc")]
+    >>> scores = [decoder(torch.tensor([[72, 101, 108]])) for decoder in decoders]
+    >>> all(torch.allclose(score, scores[0], atol=1e-3) for score in scores)
+    True
     """
     if length is not None and length < 1:
         raise ValueError(f"length is at least 1; got {length}")

@@ -6,18 +6,19 @@ import torch
 from torch import Tensor
 
 from tnnlab.generation.decoders import Decoder, StreamingLM
+from tnnlab.generation.fused import fused_logits, refuse_fusion
 from tnnlab.generation.sampling import Sampler
 
 
 def one_token(
-    decoder: Decoder, sampler: Sampler, batch: int, *, compile: bool = False
+    decoder: Decoder, sampler: Sampler, batch: int, *, fused: bool = True, compile: bool = False
 ) -> Callable[[Tensor], Tensor]:
     """Read one token of each sequence and draw the next: ``(batch,)`` to ``(batch,)``.
 
     Start the decoder afterwards: on a CUDA device this records a :class:`CapturedStep`.
     """
     if isinstance(decoder, StreamingLM) and decoder.clock.is_cuda:
-        return CapturedStep(decoder, sampler, batch, compile=compile)
+        return CapturedStep(decoder, sampler, batch, fused=fused, compile=compile)
     return lambda tokens: sampler(decoder(tokens[:, None]))
 
 
@@ -34,16 +35,24 @@ class CapturedStep:
         decoder: on a CUDA device.
         sampler: its generator is registered with the graph, so that every replay draws anew.
         batch: sequences.
-        compile: fuse operations by ``torch.compile`` before they are recorded (minutes).
+        fused: take the GPU kernels of :mod:`tnnlab.generation.fused`, where the model is such that
+            they can.
+        compile: fuse operations by ``torch.compile`` before they are recorded (a minute).
     """
 
     def __init__(
-        self, decoder: StreamingLM, sampler: Sampler, batch: int, *, compile: bool = False
+        self,
+        decoder: StreamingLM,
+        sampler: Sampler,
+        batch: int,
+        *,
+        fused: bool = True,
+        compile: bool = False,
     ) -> None:
         self.decoder = decoder
         device = decoder.clock.device
         self.tokens = torch.zeros(batch, dtype=torch.long, device=device)
-        step, generator = static_step(decoder, sampler), sampler.generator
+        step, generator = static_step(decoder, sampler, fused=fused), sampler.generator
         before = None if generator is None else generator.get_state()
         if compile:
             step = torch.compile(step, fullgraph=True)
@@ -75,13 +84,18 @@ class CapturedStep:
         return self.tokens
 
 
-def static_step(decoder: StreamingLM, sampler: Sampler) -> Callable[[Tensor], None]:
+def static_step(
+    decoder: StreamingLM, sampler: Sampler, *, fused: bool = False
+) -> Callable[[Tensor], None]:
     """One token as a function that only changes tensors in place, its argument ``(batch,)`` among
     them. ``decoder.prepare(1)`` goes before each call."""
     for memory in decoder.memories:
         memory.static = True
+    lm = decoder.module
+    few = fused_logits(lm) if fused and refuse_fusion(lm) is None else None
 
     def step(tokens: Tensor) -> None:
-        tokens.copy_(sampler(decoder.module.next_logits(tokens[:, None])))
+        logits = few(tokens) if few else lm.next_logits(tokens[:, None])
+        tokens.copy_(sampler(logits))
 
     return step

@@ -19,6 +19,13 @@ def generate(model: CausalLM, prompts: Prompts, **options: Any) -> list[list[int
 
     Returns:
         the new tokens of each prompt, at most ``max_new_tokens``; a stop token is the last one.
+
+    >>> from tnnlab.models import CausalLM, TNNConfig
+    >>> model = CausalLM(TNNConfig(vocab_size=257, depth=1, width=32, glu_width=32))
+    >>> options = {"max_new_tokens": 5, "temperature": 0}
+    >>> new = generate(model, [[72, 101], [72]], **options)
+    >>> new == generate(model, [[72, 101], [72]], decoder="full", **options), len(new[0])
+    (True, 5)
     """
     continuations: list[list[int]] = [[] for _ in range(len(prompts))]
     for tokens in stream(model, prompts, **options):
@@ -68,6 +75,13 @@ def stream(
 
     Raises:
         ValueError: an empty prompt, a token outside the vocabulary, or an option out of range.
+
+    >>> from tnnlab.models import CausalLM, TNNConfig
+    >>> model = CausalLM(TNNConfig(vocab_size=257, depth=1, width=32, glu_width=32))
+    >>> for tokens in stream(model, [[72, 101], [72]], max_new_tokens=2, seed=0):
+    ...     print(len(tokens))  # one for each prompt
+    2
+    2
     """
     tokens, mask = _left_padded(prompts, model.config.vocab_size)
     if max_new_tokens < 0:
@@ -110,6 +124,11 @@ def sample(
 
     Raises:
         ValueError: as :func:`stream`.
+
+    >>> from tnnlab.models import CausalLM, TNNConfig
+    >>> model = CausalLM(TNNConfig(vocab_size=257, depth=1, width=32, glu_width=32))
+    >>> sample(model, torch.tensor([[72, 101]]), max_new_tokens=3, seed=0).shape
+    torch.Size([1, 5])
     """
     options: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "seed": seed}
     new = generate(model, tokens, max_new_tokens=max_new_tokens, decoder="full", **options)

@@ -24,6 +24,13 @@ class Memory(nn.Module):
         first: the same number on the host.
         static: with True, a step depends on the clock, not on ``first``: it is then a fixed list
             of operations on fixed addresses, as a CUDA graph holds.
+
+    >>> from tnnlab.generation.window import Window
+    >>> memory = Window(torch.tensor([[1.0, 0.5]]))  # one channel: y = x + half of the x before
+    >>> streaming = Streaming(nn.Identity(), lambda module: memory)
+    >>> streaming(torch.tensor([[[2.0]]])), streaming(torch.tensor([[[4.0], [6.0]]]))
+    (tensor([[[2.]]]), tensor([[[5.],
+             [8.]]]))
     """
 
     causal = True
@@ -81,6 +88,10 @@ def substitute(module: nn.Module, swap: Callable[[nn.Module], nn.Module | None])
     Args:
         module: not touched.
         swap: what stands in the place of a module; None: its copy.
+
+    >>> network = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    >>> substitute(network, lambda m: nn.GELU() if isinstance(m, nn.ReLU) else None)[1]
+    GELU(approximate='none')
     """
     found = swap(module)
     if found is not None:
@@ -104,6 +115,15 @@ class Streaming(nn.Module):
 
     Attributes:
         seen: positions so far.
+
+    >>> from tnnlab.generation.online import Online
+    >>> from tnnlab.operators import TNO
+    >>> operator, x = TNO(4, causal=True), torch.randn(2, 10, 4)
+    >>> streaming = Streaming(operator, lambda module: Online(operator, length=16))
+    >>> streaming.start(2)
+    >>> y = torch.cat([streaming(x[:, :6]), *(streaming(x[:, i : i + 1]) for i in range(6, 10))], 1)
+    >>> torch.allclose(y, operator(x), atol=1e-4), streaming.seen
+    (True, 10)
     """
 
     clock: Tensor

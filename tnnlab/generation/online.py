@@ -27,6 +27,13 @@ class Online(Memory):
         operator: causal. Where longer kernels do not extend shorter ones (``operator.extends``),
             its kernel at ``length`` is meant, and there are no positions beyond.
         length: see operator.
+
+    >>> from tnnlab.generation import Streaming
+    >>> from tnnlab.operators import TNO
+    >>> operator = TNO(4, causal=True)
+    >>> streaming = Streaming(operator, lambda module: Online(operator, length=16))
+    >>> streaming(torch.randn(1, 40, 4)).shape  # beyond the length, too
+    torch.Size([1, 40, 4])
     """
 
     states = ("block", "ready", "inputs", "pending")

@@ -15,6 +15,13 @@ class Recurrent(Memory):
     Args:
         system: as converted (:func:`tnnlab.convert.etsc`, :func:`tnnlab.convert.reduce`), in the
             precision that it runs in.
+
+    >>> from tnnlab.convert import etsc
+    >>> from tnnlab.generation import Streaming
+    >>> system = etsc(torch.tensor([[1.0, 0.5, 0.25]])).float()
+    >>> streaming = Streaming(system, lambda module: Recurrent(system))
+    >>> streaming(torch.eye(1, 3).view(1, 3, 1)).flatten().round(decimals=4)
+    tensor([1.0000, 0.5000, 0.2500])
     """
 
     states = ("state",)

@@ -19,6 +19,10 @@ class Sampler:
 
     Raises:
         ValueError: a number outside its range.
+
+    >>> scores = torch.tensor([[3.0, 2.0, 1.0, 0.0]])
+    >>> Sampler(temperature=0)(scores), Sampler(top_k=2).probabilities(scores).round(decimals=2)
+    (tensor([0]), tensor([[0.7300, 0.2700, 0.0000, 0.0000]]))
     """
 
     temperature: float = 1.0

@@ -14,6 +14,11 @@ class TextStream:
 
     Attributes:
         stopped: whether a stop text has appeared.
+
+    >>> from tnnlab.data import load_tokenizer
+    >>> text = TextStream(load_tokenizer("bytes"), stop=["."])
+    >>> [text.feed(token) for token in "né.".encode()], text.stopped  # é is two bytes
+    (['n', '', 'é', ''], True)
     """
 
     def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = ()) -> None:

@@ -17,6 +17,11 @@ class Window(Memory):
 
     Args:
         taps: ``(channels, w)``.
+
+    >>> from tnnlab.generation import Streaming
+    >>> streaming = Streaming(nn.Identity(), lambda module: Window(torch.tensor([[1.0, 0.5]])))
+    >>> streaming(torch.tensor([[[2.0], [4.0], [6.0]]])).flatten()
+    tensor([2., 5., 8.])
     """
 
     states = ("ring",)
@@ -64,6 +69,15 @@ class ShortConvolution(Memory):
         convolution: of any width ≥ 2, depth-wise or not.
 
     Shape: ``(batch, channels, width - 1 + n)`` to ``(batch, channels, n)``.
+
+    >>> from tnnlab.generation import Streaming
+    >>> convolution = nn.Conv1d(1, 1, kernel_size=3, bias=False)
+    >>> _ = nn.init.ones_(convolution.weight)
+    >>> memory = ShortConvolution(convolution)
+    >>> memory.start(1)
+    >>> with torch.no_grad():
+    ...     [memory(F.pad(torch.tensor([[[x]]]), (2, 0))).item() for x in (1.0, 2.0, 3.0, 4.0)]
+    [1.0, 3.0, 6.0, 9.0]
     """
 
     states = ("recent",)

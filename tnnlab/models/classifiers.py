@@ -42,6 +42,11 @@ class PairClassifier(TokenModel):
 
     Args:
         config: the model's shape.
+
+    >>> config = ClassifierConfig(vocab_size=18, depth=1, width=16, glu_width=16, classes=2)
+    >>> first, second = torch.randint(18, (4, 30)), torch.randint(18, (4, 20))
+    >>> PairClassifier(config)(first, second).shape
+    torch.Size([4, 2])
     """
 
     config_class = ClassifierConfig

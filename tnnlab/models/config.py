@@ -43,6 +43,12 @@ class TNNConfig:
 
     Raises:
         ValueError: a value outside what is listed above, or that the operator refuses.
+
+    >>> TNNConfig(operator="rtf", operator_options={"order": 64, "length": 1024}).operator
+    'rtf'
+    >>> TNNConfig(decay=1.5)
+    Traceback (most recent call last):
+    ValueError: decay lies in (0, 1] (1: no decay); got 1.5
     """
 
     vocab_size: int = 50257
@@ -95,6 +101,10 @@ class ClassifierConfig(TNNConfig):
         classes: number of answers, at least 1.
         pooling: how positions become one vector: "mean", "last" or "first".
         causal: whether positions see earlier ones only.
+
+    >>> config = ClassifierConfig(vocab_size=18, classes=10, pooling="last")
+    >>> config.width, config.causal
+    (512, False)
     """
 
     classes: int = 2
@@ -116,6 +126,9 @@ class ImageConfig(ClassifierConfig):
         axes: 2: an operator along the width and one along the height
             (:class:`tnnlab.operators.Separable2D`); 1: one operator along all rows, one after the
             other. Attention and Hyena have 1.
+
+    >>> ImageConfig(classes=10, patch=4).axes
+    2
     """
 
     vocab_size: int = 1

@@ -73,6 +73,10 @@ class MaskedLM(TokenModel):
 
     Args:
         config: the model's shape; ``vocab_size`` counts the mask token.
+
+    >>> config = TNNConfig(vocab_size=258, depth=1, width=32, glu_width=32)
+    >>> MaskedLM(config)(torch.randint(258, (2, 10))).shape
+    torch.Size([2, 10, 258])
     """
 
     def __init__(self, config: TNNConfig) -> None:

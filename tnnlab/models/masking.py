@@ -36,6 +36,11 @@ def mask_tokens(
 
     Raises:
         ValueError: the probability or a token is out of range, or no ordinary token is left.
+
+    >>> tokens = torch.arange(100)
+    >>> inputs, targets = mask_tokens(tokens, mask_token=256, vocab_size=257)
+    >>> torch.equal(inputs[targets == -100], tokens[targets == -100])  # others are left alone
+    True
     """
     specials = sorted({mask_token, *special_tokens})
     if not 0 <= probability <= 1:
@@ -67,6 +72,9 @@ def masked_loss(logits: Tensor, targets: Tensor) -> Tensor:
     Args:
         logits: ``(..., vocab_size)``.
         targets: ``(...)``, -100 where nothing is to be guessed.
+
+    >>> masked_loss(torch.zeros(3, 8), torch.tensor([5, -100, 2])).exp().round(decimals=4)
+    tensor(8.)
     """
     total = F.cross_entropy(
         logits.flatten(0, -2), targets.flatten(), ignore_index=NOT_CHOSEN, reduction="sum"

@@ -17,6 +17,11 @@ class Trunk(Pretrained):
         embedding: makes ``width`` channels of what the model reads.
         causal: whether positions see earlier ones only.
         axes: 2: the blocks run on ``(batch, height, width, channels)``.
+
+    >>> from tnnlab.models import CausalLM, TNNConfig
+    >>> model = CausalLM(TNNConfig(vocab_size=257, depth=2, width=32, glu_width=32))
+    >>> model.mix(torch.zeros(2, 10, 32)).shape, len(model.blocks)
+    (torch.Size([2, 10, 32]), 2)
     """
 
     config_class = TNNConfig
@@ -53,6 +58,11 @@ class TokenModel(Trunk):
     Args:
         config: the model's shape.
         causal: whether positions see earlier ones only.
+
+    >>> from tnnlab.models import CausalLM, TNNConfig
+    >>> model = CausalLM(TNNConfig(vocab_size=257, depth=2, width=32, glu_width=32))
+    >>> model.features(torch.randint(257, (2, 10))).shape
+    torch.Size([2, 10, 32])
     """
 
     embedding: nn.Embedding

@@ -34,6 +34,14 @@ class ToeplitzOperator(nn.Module, ABC):
     Attributes:
         extends: whether ``kernel(m)`` extends ``kernel(n)`` for all m > n, so that there is one
             kernel, of which a length shows a part.
+
+    >>> class Shift(ToeplitzOperator):  # y[i] = x[i - 1]
+    ...     def kernel(self, n):
+    ...         return (torch.arange(n) == 1).float().repeat(self.channels, 1)
+    >>> Shift(2, causal=True)(torch.tensor([[[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]]))
+    tensor([[[ 0.,  0.],
+             [ 1., 10.],
+             [ 2., 20.]]])
     """
 
     extends: bool = True

@@ -19,6 +19,11 @@ class InterpolatedSpectrum(nn.Module):
         points: learned values per channel, at least 2.
 
     Shape: frequencies ``(m,)`` in radians per step to ``(m, channels)``.
+
+    >>> spectrum = InterpolatedSpectrum(channels=1, points=3)
+    >>> _ = spectrum.values.data.copy_(torch.tensor([[0.0], [2.0], [1.0]]))
+    >>> spectrum(torch.tensor([0.0, math.pi / 4, math.pi / 2, math.pi])).T.tolist()
+    [[0.0, 1.0, 2.0, 1.0]]
     """
 
     def __init__(self, channels: int, points: int) -> None:
@@ -57,6 +62,10 @@ class FDTNO(ToeplitzOperator):
         points: in place of the RPE, learn this many values per channel and interpolate.
 
     Shape: ``(batch, length, channels)`` to the same.
+
+    >>> operator = FDTNO(4, causal=True)
+    >>> operator(torch.randn(2, 10, 4)).shape, operator.spectrum(10).shape  # N₂ = 16
+    (torch.Size([2, 10, 4]), torch.Size([4, 17]))
     """
 
     extends = False

@@ -33,6 +33,10 @@ class HyenaFilter(ToeplitzOperator):
 
     Raises:
         ValueError: a length below 2, or no band or hidden layer.
+
+    >>> operator = HyenaFilter(4, causal=True, length=64)
+    >>> operator(torch.randn(2, 10, 4)).shape, operator.kernel(10).shape
+    (torch.Size([2, 10, 4]), torch.Size([4, 10]))
     """
 
     rates: Tensor

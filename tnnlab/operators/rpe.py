@@ -28,6 +28,9 @@ class RPE(nn.Module):
         norm: ``"rms"`` (no parameters) or ``"layer"``.
 
     Shape: positions ``(n,)`` to ``(n, channels)``.
+
+    >>> RPE(4, depth=3)(torch.arange(-9, 10)).shape
+    torch.Size([19, 4])
     """
 
     def __init__(

@@ -41,6 +41,11 @@ class RTF(ToeplitzOperator):
     Raises:
         ValueError: an order or length below 1, denominators that do not divide the channels, an
             unknown init.
+
+    >>> operator = RTF(4, causal=True, order=8, length=64, init="montel")
+    >>> x = torch.randn(2, 10, 4)
+    >>> torch.allclose(operator(x), operator.scan(x), atol=1e-5)  # by FFT, and step by step
+    True
     """
 
     extends = False  # beyond L

@@ -43,6 +43,10 @@ class S4D(ToeplitzOperator):
 
     Raises:
         ValueError: an odd order, an unknown init.
+
+    >>> operator = S4D(4, causal=False, order=8)
+    >>> operator(torch.randn(2, 10, 4)).shape, operator.kernel(10).shape
+    (torch.Size([2, 10, 4]), torch.Size([4, 19]))
     """
 
     def __init__(

@@ -21,6 +21,12 @@ class Separable2D(nn.Module):
 
     Raises:
         ValueError: the operators differ in channels or direction.
+
+    >>> import torch
+    >>> from tnnlab.operators import TNO
+    >>> operator = Separable2D(TNO(4, causal=False), TNO(4, causal=False))
+    >>> operator(torch.randn(2, 8, 12, 4)).shape  # 8 rows of 12 pixels
+    torch.Size([2, 8, 12, 4])
     """
 
     def __init__(self, along_width: nn.Module, along_height: nn.Module) -> None:

@@ -13,6 +13,9 @@ def inverse_time_warp(lags: Tensor, decay: float) -> Tensor:
     """Lags to [-1, 1]: ``sign(t) · λ^|t|``, so that far lags meet at 0, from both sides.
 
     Lag 0 counts as positive and goes to 1.
+
+    >>> inverse_time_warp(torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0]), decay=0.5)
+    tensor([-0.2500, -0.5000,  1.0000,  0.5000,  0.2500])
     """
     return torch.where(lags < 0, -1.0, 1.0) * decay ** lags.abs()
 
@@ -30,6 +33,9 @@ class WarpedKernel(nn.Module):
         decay: λ in (0, 1).
 
     Shape: lags ``(m,)`` to taps ``(channels, m)``.
+
+    >>> WarpedKernel(4, points=8, decay=0.9)(torch.arange(-9.0, 10.0)).shape
+    torch.Size([4, 19])
     """
 
     def __init__(self, channels: int, *, points: int, decay: float) -> None:
@@ -81,6 +87,12 @@ class SKITNO(nn.Module):
         points: learned values of the kernel on each side of 0; None: as many as inducing points.
 
     Shape: ``(batch, length, channels)`` to the same, any length ≥ 1.
+
+    >>> operator = SKITNO(4, inducing=8, sparse_width=3)
+    >>> x = torch.randn(2, 30, 4)
+    >>> y = torch.einsum("cij,bjc->bic", operator.matrix(30), x)
+    >>> torch.allclose(operator(x), y, atol=1e-5)
+    True
     """
 
     def __init__(
@@ -176,12 +188,20 @@ def prefers_dense(inducing: int, device_type: str) -> bool:
     """Whether W runs as a small matrix (else by its two or four non-zeros a row).
 
     A dense product does r / 2 times the arithmetic and none of the scattered memory traffic.
+
+    >>> prefers_dense(64, "cpu"), prefers_dense(10_000, "cpu")
+    (True, False)
     """
     return inducing <= (512 if device_type == "cuda" else 64)
 
 
 def gather(x: Tensor, indices: Tensor, weights: Tensor, inducing: int) -> Tensor:
-    """``Wᵀ x`` by the non-zeros of W: ``(..., channels, n)`` to ``(..., channels, r)``."""
+    """``Wᵀ x`` by the non-zeros of W: ``(..., channels, n)`` to ``(..., channels, r)``.
+
+    >>> indices, weights = interpolation_weights(5, r=3)
+    >>> gather(torch.ones(1, 5), indices, weights.float(), 3)  # each input falls onto its points
+    tensor([[1.5000, 2.0000, 1.5000]])
+    """
     y = x.new_zeros(*x.shape[:-1], inducing)
     for index, weight in zip(indices.T, weights.T, strict=True):
         y = y.index_add(-1, index, x * weight)
@@ -189,6 +209,11 @@ def gather(x: Tensor, indices: Tensor, weights: Tensor, inducing: int) -> Tensor
 
 
 def scatter(x: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
-    """``W x`` by the non-zeros of W: ``(..., channels, r)`` to ``(..., channels, n)``."""
+    """``W x`` by the non-zeros of W: ``(..., channels, r)`` to ``(..., channels, n)``.
+
+    >>> indices, weights = interpolation_weights(5, r=3)
+    >>> scatter(torch.tensor([[0.0, 2.0, 4.0]]), indices, weights.float())
+    tensor([[0., 1., 2., 3., 4.]])
+    """
     terms = [x[..., index] * weight for index, weight in zip(indices.T, weights.T, strict=True)]
     return torch.stack(terms).sum(0)

@@ -47,6 +47,10 @@ def hilbert(real: Tensor) -> Tensor:
 
     Returns:
         ``(..., half + 1)``, 0 at the first and the last frequency; differentiable.
+
+    >>> real = torch.tensor([3.0, 1.0, -1.0])  # of [1, 2, 0]: its spectrum is 3, 1 - 2i, -1
+    >>> hilbert(real).round(decimals=4)
+    tensor([0., 2., 0.])
     """
     half = _half(real)
     size = 2 * half

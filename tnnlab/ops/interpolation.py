@@ -17,6 +17,9 @@ def inducing_points(n: int, r: int) -> Tensor:
 
     Raises:
         ValueError: n is below 1 or r below 2.
+
+    >>> inducing_points(9, r=3)
+    tensor([0., 4., 8.], dtype=torch.float64)
     """
     if n < 1 or r < 2:
         raise ValueError(f"inducing points need n ≥ 1 positions and r ≥ 2 points; got {n}, {r}")
@@ -36,6 +39,10 @@ def interpolation_weights(n: int, r: int, degree: int = 1) -> tuple[Tensor, Tens
 
     Raises:
         ValueError: another degree, or too few points for it.
+
+    >>> indices, weights = interpolation_weights(5, r=3)
+    >>> indices[1], weights[1]  # position 1 lies half-way between points 0 and 2
+    (tensor([0, 1]), tensor([0.5000, 0.5000], dtype=torch.float64))
     """
     if degree not in DEGREES:
         raise ValueError(f"degree is 1 (linear) or 3 (cubic); got {degree}")
@@ -57,6 +64,12 @@ def interpolation_weights(n: int, r: int, degree: int = 1) -> tuple[Tensor, Tens
 
 
 def interpolation_matrix(n: int, r: int, degree: int = 1) -> Tensor:
-    """W as a dense matrix, float64 ``(n, r)``; arguments as :func:`interpolation_weights`."""
+    """W as a dense matrix, float64 ``(n, r)``; arguments as :func:`interpolation_weights`.
+
+    >>> interpolation_matrix(5, r=3).sum(dim=1)
+    tensor([1., 1., 1., 1., 1.], dtype=torch.float64)
+    >>> interpolation_matrix(5, r=3) @ inducing_points(5, r=3)  # linear functions are exact
+    tensor([0., 1., 2., 3., 4.], dtype=torch.float64)
+    """
     indices, weights = interpolation_weights(n, r, degree)
     return torch.zeros(n, r, dtype=torch.float64).scatter(1, indices, weights)

@@ -27,6 +27,10 @@ def rational_taps(a: Tensor, b: Tensor, h0: Tensor, length: int) -> Tensor:
 
     Raises:
         ValueError: shapes that do not fit, or an odd length.
+
+    >>> a, b, h0 = torch.tensor([[-0.5]]), torch.tensor([[1.0]]), torch.zeros(1)  # 1, 0.5, 0.25, …
+    >>> rational_taps(a, b, h0, 4)  # the tap at lag 4, 0.125, has wrapped around to lag 0
+    tensor([[0.1333, 1.0667, 0.5333, 0.2667]])
     """
     _check(a, b, h0)
     if length < 2 or length % 2:
@@ -41,6 +45,10 @@ def impulse_response(a: Tensor, b: Tensor, h0: Tensor, n: int) -> Tensor:
     """The exact taps at lags 0 … n - 1, ``(channels, n)``: the recurrence fed one impulse.
 
     The naive twin of :func:`rational_taps`: one step per lag, no aliasing.
+
+    >>> a, b, h0 = torch.tensor([[-0.5]]), torch.tensor([[1.0]]), torch.zeros(1)
+    >>> impulse_response(a, b, h0, 4)
+    tensor([[0.0000, 1.0000, 0.5000, 0.2500]])
     """
     _check(a, b, h0)
     state = torch.zeros_like(a)
@@ -64,6 +72,11 @@ def rational_step(
 
     Returns:
         the output ``(..., channels)`` and the next state.
+
+    >>> a, b, h0 = torch.tensor([[-0.5]]), torch.tensor([[1.0]]), torch.tensor([2.0])
+    >>> y, state = rational_step(a, b, h0, torch.tensor([3.0]), torch.zeros(1, 1))
+    >>> y, state
+    (tensor([6.]), tensor([[3.]]))
     """
     y = (b * state).sum(-1) + h0 * x
     newest = x - (a * state).sum(-1)
@@ -71,7 +84,13 @@ def rational_step(
 
 
 def companion_matrix(a: Tensor) -> Tensor:
-    """The state matrix A of the recurrence, ``(channels, s, s)``; its eigenvalues are the poles."""
+    """The state matrix A of the recurrence, ``(channels, s, s)``; its eigenvalues are the poles.
+
+    >>> matrix = companion_matrix(torch.tensor([[-0.75, 0.125]]))
+    >>> matrix, torch.linalg.eigvals(matrix).real.sort().values
+    (tensor([[[ 0.7500, -0.1250],
+             [ 1.0000,  0.0000]]]), tensor([[0.2500, 0.5000]]))
+    """
     order = a.shape[-1]
     shift = torch.eye(order, dtype=a.dtype, device=a.device).roll(1, dims=0)
     matrix = shift.expand(*a.shape[:-1], order, order).clone()
@@ -89,6 +108,11 @@ def unaliased(a: Tensor, b: Tensor, h0: Tensor, length: int) -> tuple[Tensor, Te
 
     Raises:
         ValueError: a pole on an L-th root of unity, where the aliased kernel is not defined.
+
+    >>> a, b, h0 = torch.tensor([[-0.5]]), torch.tensor([[1.0]]), torch.zeros(1)
+    >>> b, h0 = unaliased(a, b, h0, 4)
+    >>> torch.dist(impulse_response(a, b, h0, 4), torch.tensor([[2, 16, 8, 4]]) / 15) < 1e-6
+    tensor(True)
     """
     taps = rational_taps(a, b, h0, length)
     if not bool(taps.isfinite().all()):

@@ -36,7 +36,12 @@ def hankel_matrix(kernel: Tensor) -> Tensor:
 
 
 def statespace_taps(A: Tensor, B: Tensor, C: Tensor, D: Tensor, n: int) -> Tensor:
-    """The taps at lags 0 … n - 1, ``(channels, n)``: O(n h²) in few, large products."""
+    """The taps at lags 0 … n - 1, ``(channels, n)``: O(n h²) in few, large products.
+
+    >>> A, B, C = torch.tensor([[[0.5]]]), torch.tensor([[1.0]]), torch.tensor([[4.0]])
+    >>> statespace_taps(A, B, C, torch.tensor([9.0]), 4)
+    tensor([[9., 4., 2., 1.]])
+    """
     rows, power = C[:, None], A  # C, C A, C A², … and A to the number of rows
     while rows.shape[1] < n - 1:
         rows = torch.cat([rows, rows @ power], dim=1)
@@ -47,7 +52,12 @@ def statespace_taps(A: Tensor, B: Tensor, C: Tensor, D: Tensor, n: int) -> Tenso
 
 def statespace_state(A: Tensor, B: Tensor, x: Tensor) -> Tensor:
     """The state that a sequence leaves, from zero: ``x (batch, channels, n)`` to
-    ``(batch, channels, h)``, some steps at a time."""
+    ``(batch, channels, h)``, some steps at a time.
+
+    >>> A, B = torch.tensor([[[0.5]]]), torch.tensor([[1.0]])
+    >>> statespace_state(A, B, torch.tensor([[[4.0, 2.0, 1.0]]]))  # 4 / 4 + 2 / 2 + 1
+    tensor([[[3.]]])
+    """
     columns, power = B[..., None], A
     while columns.shape[-1] < min(BLOCK, x.shape[-1]):
         columns = torch.cat([columns, power @ columns], dim=-1)
@@ -64,6 +74,9 @@ def pole_powers(poles: Tensor, exponents: Tensor) -> Tensor:
     """``λ^m`` for real exponents m: ``(channels, h)`` and ``(m,)`` to ``(channels, h, m)``.
 
     By magnitude and angle, so that λ¹⁰⁰⁰⁰ has no more rounding than its angle.
+
+    >>> pole_powers(torch.tensor([[0.5 + 0j]]), torch.arange(4)).real
+    tensor([[[1.0000, 0.5000, 0.2500, 0.1250]]])
     """
     m = exponents.to(poles.real.dtype)
     return torch.polar(poles.abs()[..., None] ** m, poles.angle()[..., None] * m)
@@ -73,6 +86,10 @@ def diagonal_taps(poles: Tensor, residues: Tensor, direct: Tensor, n: int) -> Te
     """The taps at lags 0 … n - 1, ``(channels, n)``: O(n h).
 
     ``λ^(q B + m) = λ^(q B) λ^m``: two tables of √n powers and a matrix product between them.
+
+    >>> poles, residues = torch.tensor([[0.5 + 0j]]), torch.tensor([[4 + 0j]])
+    >>> diagonal_taps(poles, residues, torch.tensor([9.0]), 4)
+    tensor([[9., 4., 2., 1.]])
     """
     side = max(1, round(n**0.5))
     far = pole_powers(poles, side * torch.arange(-(-n // side), device=poles.device))
@@ -83,7 +100,11 @@ def diagonal_taps(poles: Tensor, residues: Tensor, direct: Tensor, n: int) -> Te
 
 def diagonal_state(poles: Tensor, x: Tensor) -> Tensor:
     """The complex state that a sequence leaves: ``(batch, channels, n)`` to
-    ``(batch, channels, h)``."""
+    ``(batch, channels, h)``.
+
+    >>> diagonal_state(torch.tensor([[0.5 + 0j]]), torch.tensor([[[4.0, 2.0, 1.0]]]))
+    tensor([[[3.+0.j]]])
+    """
     block = min(BLOCK, x.shape[-1])
     near = pole_powers(poles, torch.arange(block, device=poles.device)).flip(-1)
     far = pole_powers(poles, torch.tensor([block], device=poles.device))[..., 0]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tnnlab.widgets.spectrum import spectrum_explorer as spectrum_explorer
     from tnnlab.widgets.states import states_explorer as states_explorer
     from tnnlab.widgets.views import views_explorer as views_explorer
+    from tnnlab.widgets.writer import Writer as Writer
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -36,5 +37,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "spectrum": ["spectrum_explorer"],
         "states": ["states_explorer"],
         "views": ["views_explorer"],
+        "writer": ["Writer"],
     },
 )

@@ -16,7 +16,11 @@ PIXELS = 80
 
 
 def circulant_explorer() -> Explorer:
-    """A Toeplitz product of length 16 computed on circles of 16 to 40 places, right and wrong."""
+    """A Toeplitz product of length 16 computed on circles of 16 to 40 places, right and wrong.
+
+    >>> sorted(circulant_explorer().values)
+    ['side', 'size']
+    """
     return Explorer(
         _circulant,
         title=f"How large must the circle be? (n = {LENGTH})",

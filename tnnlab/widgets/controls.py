@@ -20,6 +20,14 @@ class Slider:
         start: the number shown first (default: the first of `values`).
         continuous: whether numbers between the stops are allowed (whole ones between whole
             stops).
+
+    >>> slider = Slider("Decay λ", [0.9, 0.95, 0.99], start=0.95)
+    >>> slider.check("decay", 0.97)
+    0.97
+    >>> slider.check("decay", 1.5)
+    Traceback (most recent call last):
+        ...
+    ValueError: decay must lie between 0.9 and 0.99, got 1.5
     """
 
     label: str
@@ -79,6 +87,9 @@ class Choice:
         label: what the reader sees.
         options: at least two different strings.
         start: the option shown first (default: the first).
+
+    >>> Choice("Kernel", ["smooth", "kink"]).check("kernel", "kink")
+    'kink'
     """
 
     label: str

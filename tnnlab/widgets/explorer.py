@@ -44,6 +44,15 @@ class Explorer(anywidget.AnyWidget):
     Raises:
         TypeError, ValueError: for a control, a value or a drawing of the wrong kind; the message
             names what was given and what is allowed.
+
+    >>> from tnnlab.widgets import Curve
+    >>> def wave(cycles):
+    ...     x = [i / 10 for i in range(11)]
+    ...     return Panel("Wave", [Curve(x, [cycles * value for value in x])])
+    >>> explorer = Explorer(wave, title="A line", cycles=Slider("Slope", [1, 2, 3]))
+    >>> explorer.values = {"cycles": 3}
+    >>> explorer.values, len(explorer.frames)
+    ({'cycles': 3}, 3)
     """
 
     _esm = HERE / "explorer.js"

@@ -28,6 +28,10 @@ class Curve:
     """Values `y` (n) over `x` (n). Values that are not finite leave a gap.
 
     `style` is "line", "dashed" (an aid such as a bound), "stems" or "points".
+
+    >>> curve = Curve([0, 1, 2], [1.0, 0.5, 0.25], "taps", style="stems")
+    >>> curve.label, curve.style
+    ('taps', 'stems')
     """
 
     x: ArrayLike
@@ -54,6 +58,9 @@ class Image:
     """A matrix `values` (rows, columns), row 0 on top.
 
     `colormap` is "diverging" (two colours around 0) or "sequential" (one colour from 0 up).
+
+    >>> Image([[1.0, -1.0]], colormap="diverging").colormap
+    'diverging'
     """
 
     values: ArrayLike
@@ -80,6 +87,9 @@ class Panel:
         x_scale, y_scale: "linear" or "log".
         y_range: fixed (low, high) of the vertical axis; otherwise it follows the curves.
         note: one sentence that states what this drawing shows; also read to screen readers.
+
+    >>> Panel("Kernel", [Curve([0, 1, 2], [1.0, 0.5, 0.25])], x_label="lag").x_label
+    'lag'
     """
 
     title: str

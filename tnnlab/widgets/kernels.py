@@ -16,7 +16,11 @@ CHANNELS = 3
 
 
 def kernel_explorer() -> Explorer:
-    """An untrained TNO: its kernel and spectrum, by activation, depth, decay and length."""
+    """An untrained TNO: its kernel and spectrum, by activation, depth, decay and length.
+
+    >>> sorted(kernel_explorer().values)
+    ['activation', 'decay', 'depth', 'length']
+    """
     return Explorer(
         _kernel,
         title="The kernel that an untrained RPE makes",
@@ -76,7 +80,11 @@ SHAPES = ["decay", "oscillation", "echo", "moving average"]
 
 
 def toeplitz_explorer() -> Explorer:
-    """A kernel, the Toeplitz matrix it fills, and the matrix at work on one sequence."""
+    """A kernel, the Toeplitz matrix it fills, and the matrix at work on one sequence.
+
+    >>> sorted(toeplitz_explorer().values)
+    ['scale', 'shape', 'side']
+    """
     return Explorer(
         _toeplitz,
         title="One row of numbers fills the matrix",

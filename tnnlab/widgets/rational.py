@@ -18,7 +18,11 @@ PIXELS = 37
 
 
 def rational_explorer() -> Explorer:
-    """A pair of poles and a pair of zeros: where they lie, the kernel, the spectrum."""
+    """A pair of poles and a pair of zeros: where they lie, the kernel, the spectrum.
+
+    >>> sorted(rational_explorer().values)
+    ['length', 'pole', 'radius', 'zero']
+    """
     return Explorer(
         _rational,
         title="Poles and zeros make a kernel",

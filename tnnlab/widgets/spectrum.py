@@ -17,7 +17,11 @@ SHAPES = ["smooth", "kink", "jump"]
 
 
 def spectrum_explorer() -> Explorer:
-    """A bump in the real part, by shape, place and width, and the causal kernel it determines."""
+    """A bump in the real part, by shape, place and width, and the causal kernel it determines.
+
+    >>> sorted(spectrum_explorer().values)
+    ['centre', 'shape', 'width']
+    """
     return Explorer(
         _spectrum,
         title="The real part determines a causal kernel",
@@ -92,6 +96,10 @@ def real_part(shape: str, centre: float, width: float) -> Tensor:
     Returns:
         samples at frequencies π m / 512, m = 0 … 512, float64 ``(513,)``; one cycle of a periodic
         function.
+
+    >>> real = real_part("kink", centre=0.5, width=0.25)
+    >>> real.shape, real.max()  # half of the bump is at -0.5
+    (torch.Size([513]), tensor(0.5000, dtype=torch.float64))
     """
     frequency = torch.linspace(0, 1, HALF + 1, dtype=torch.float64)
     circles = 2.0 * torch.arange(-3, 4)  # what leaves a circle enters it again

@@ -46,6 +46,10 @@ def load_task(name: str, **options: Any) -> Task:
     Raises:
         ValueError: unknown name.
         FileNotFoundError: the data are not on this machine; the message says where to get them.
+
+    >>> task = load_task("listops", source="generated", samples=100, lengths=(10, 50))
+    >>> len(task.train), len(task.validation), len(task.test)
+    (96, 2, 2)
     """
     check_name("task", name, TASK_NAMES)
     return _LOADERS[name](**options)

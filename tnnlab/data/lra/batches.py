@@ -24,6 +24,13 @@ class SampleBatches:
 
     Raises:
         ValueError: an empty split, or a size below 1.
+
+    >>> from tnnlab.data.lra import load_task
+    >>> task = load_task("listops", source="generated", samples=100, lengths=(10, 50))
+    >>> batches = SampleBatches(task.train, batch_size=8, seed=0, length=50)
+    >>> tokens, mask = batches.batch(0).inputs
+    >>> tokens.shape, mask.shape, batches.steps_per_epoch
+    (torch.Size([8, 50]), torch.Size([8, 50]), 12)
     """
 
     def __init__(
@@ -81,6 +88,11 @@ def evaluation_batches(
 
     Raises:
         ValueError: a batch size below 1.
+
+    >>> from tnnlab.data.lra import load_task
+    >>> task = load_task("listops", source="generated", samples=1_000, lengths=(10, 50))
+    >>> [len(batch.labels) for batch in evaluation_batches(task.test, batch_size=8)]
+    [8, 8, 4]
     """
     _check_positive(batch_size=batch_size)
     starts = range(0, len(split), batch_size)

@@ -36,6 +36,11 @@ def load_image(*, folder: str | PathLike[str] | None = None) -> Task:
         FileNotFoundError: no files, or no network to get them.
         ValueError: files that are not CIFAR-10.
         ImportError: `pillow` or a package for the files is missing.
+
+    >>> load_image(folder="not-here")  # or a folder with the files
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: no folder 'not-here'
     """
     place = local_folder("cifar10", "cifar10-jpeg", folder=folder)
     tables = {split: read_table(HUB_NAME, place, split, ["img", "label"]) for split in COUNTS}

@@ -52,6 +52,10 @@ def load_listops(
     Raises:
         FileNotFoundError: files are asked for and missing.
         ValueError: files that are not ListOps, or too few samples for three splits.
+
+    >>> task = load_listops("generated", samples=100, lengths=(10, 50))
+    >>> task.name, task.vocab_size, task.classes
+    ('listops', 16, 10)
     """
     if source is not None:
         check_name("source", source, ("files", "generated"))

@@ -55,6 +55,10 @@ def generate_listops(
 
     Raises:
         ValueError: a range without any expression.
+
+    >>> rows, values = generate_listops(3, seed=0, shortest=5, longest=20)
+    >>> len(rows), bool((rows.lengths <= 20).all()), values.shape
+    (3, True, (3,))
     """
     if not 4 <= shortest <= longest or max_depth < 2 or max_arguments < 2:
         raise ValueError(

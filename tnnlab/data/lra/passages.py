@@ -43,6 +43,11 @@ def load_retrieval_stand_in(
     Raises:
         FileNotFoundError: no text.
         ValueError: too little text in a split.
+
+    >>> load_retrieval_stand_in(path="not-here")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: ...
     """
     place = local_folder("wikipedia") if path is None else Path(path).expanduser()
     if place is None:

@@ -48,6 +48,10 @@ def load_pathfinder(
         FileNotFoundError: files are asked for and missing.
         ValueError: files that are not Pathfinder's, or a size or number that cannot be had.
         ImportError: PNG files without `pillow`.
+
+    >>> task = load_pathfinder("generated", samples=20)
+    >>> task.train.pixels.shape, task.classes
+    ((16, 32, 32), 2)
     """
     if source is not None:
         check_name("source", source, SOURCES)

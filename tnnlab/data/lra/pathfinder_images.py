@@ -27,6 +27,10 @@ def generate_pathfinder(count: int, *, size: int, seed: int) -> tuple[np.ndarray
 
     Raises:
         ValueError: another size.
+
+    >>> images, labels = generate_pathfinder(4, size=32, seed=0)
+    >>> images.shape, labels.shape
+    ((4, 32, 32), (4,))
     """
     if size not in STYLES:
         raise ValueError(f"Pathfinder is drawn in sizes {', '.join(map(str, STYLES))}; got {size}")

@@ -17,6 +17,13 @@ class Ragged:
         tokens: all tokens, ``(total,)``; can be memory-mapped.
         starts: where each row begins, ``(count,)``.
         lengths: how long it is, ``(count,)``.
+
+    >>> rows = Ragged.of_lengths(np.array([5, 6, 7, 8]), np.array([3, 1]))
+    >>> tokens, mask = rows.pad([0, 1], None, padding=0)
+    >>> tokens, mask
+    (tensor([[5, 6, 7],
+            [8, 0, 0]]), tensor([[ True,  True,  True],
+            [ True, False, False]]))
     """
 
     tokens: np.ndarray

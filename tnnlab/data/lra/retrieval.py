@@ -36,6 +36,11 @@ def load_retrieval(*, folder: str | PathLike[str] | None = None, length: int = 4
     Raises:
         FileNotFoundError: files are missing.
         ValueError: files that are not the released ones.
+
+    >>> load_retrieval(folder="not-here")  # or a folder with the files
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: no folder 'not-here'
     """
     place = local_folder("aan", folder=folder)
     if place is None:

@@ -17,14 +17,27 @@ from tnnlab.data.lra.ragged import Ragged
 
 
 class Batch(NamedTuple):
-    """Samples as tensors: ``inputs`` of a model, and ``labels``, int64 of ``(batch,)``."""
+    """Samples as tensors: ``inputs`` of a model, and ``labels``, int64 of ``(batch,)``.
+
+    >>> from tnnlab.data.lra import load_pathfinder
+    >>> batch = load_pathfinder("generated", samples=20).test.collate([0, 1])
+    >>> batch.inputs[0].shape, batch.labels.shape
+    (torch.Size([2, 32, 32]), torch.Size([2]))
+    """
 
     inputs: tuple[Tensor, ...]
     labels: Tensor
 
 
 class Split(ABC):
-    """Samples with labels; ``split[i]`` is a sample as numpy arrays and a label."""
+    """Samples with labels; ``split[i]`` is a sample as numpy arrays and a label.
+
+    >>> from tnnlab.data.lra import load_pathfinder
+    >>> split = load_pathfinder("generated", samples=20).test
+    >>> image, label = split[0]
+    >>> len(split), image.shape, label in (0, 1)
+    (2, (32, 32), True)
+    """
 
     labels: np.ndarray
 
@@ -64,6 +77,13 @@ class Sequences(Split):
         labels: ``(count,)`` integers.
         vocab_size: tokens are 0 … vocab_size - 1, the padding included.
         padding: the token that fills up shorter sequences of a batch; the mask is False there.
+
+    >>> rows = Ragged.of_lengths(np.array([5, 6, 7, 8]), np.array([3, 1]))
+    >>> split = Sequences(rows, np.array([0, 1]), vocab_size=10, padding=9)
+    >>> tokens, mask = split.collate([1, 0]).inputs
+    >>> tokens
+    tensor([[8, 9, 9],
+            [5, 6, 7]])
     """
 
     rows: Ragged
@@ -91,6 +111,11 @@ class Pairs(Split):
     """Pairs of sequences. A batch has inputs first, second, and the mask of each, ``(batch, n)``.
 
     Attributes are those of `Sequences`, with ``first`` and ``second`` in place of ``rows``.
+
+    >>> rows = Ragged.of_lengths(np.array([5, 6, 7, 8]), np.array([3, 1]))
+    >>> split = Pairs(rows, rows, np.array([1, 1]), vocab_size=10, padding=9)
+    >>> [tuple(tensor.shape) for tensor in split.collate([1]).inputs]
+    [(1, 1), (1, 1), (1, 1), (1, 1)]
     """
 
     first: Ragged
@@ -126,6 +151,12 @@ class Images(Split):
         pixels: uint8 of ``(count, height, width)``.
         labels: ``(count,)`` integers.
         mean, std: a batch holds ``(pixels / 255 - mean) / std``.
+
+    >>> pixels = np.array([[[0, 255], [255, 0]]], dtype=np.uint8)
+    >>> split = Images(pixels, np.array([1]), mean=0.5, std=0.5)
+    >>> split.collate([0]).inputs[0], split.sequences()[0]
+    (tensor([[[-1.,  1.],
+             [ 1., -1.]]]), (array([  0, 255, 255,   0], dtype=uint8), 1))
     """
 
     pixels: np.ndarray

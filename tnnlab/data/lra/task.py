@@ -22,6 +22,11 @@ class Task:
         source, licence: where they come from, and their terms.
         classes: the number of labels, 0 … classes - 1.
         train, validation, test: the splits, all of one kind.
+
+    >>> from tnnlab.data.lra import load_pathfinder
+    >>> task = load_pathfinder("generated", samples=20)
+    >>> task.provenance()["samples"], task.as_sequences().vocab_size
+    ({'train': 16, 'validation': 2, 'test': 2}, 256)
     """
 
     name: str

@@ -35,6 +35,11 @@ def load_text(
     Raises:
         FileNotFoundError: no files, or no network to get them.
         ValueError: files that are not IMDB; ``length`` or ``held_out`` out of range.
+
+    >>> load_text(folder="not-here")  # or a folder with the files
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: no folder 'not-here'
     """
     if length < 2 or not 0 <= held_out < COUNTS["train"]:
         raise ValueError(
