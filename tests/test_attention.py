@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from tests.contract import BOTH, assert_same
-from tnnlab.attention import Attention, rotate
+from tnnlab.attention import POSITIONS, Attention, LearnedPositions, distance_bias, rotate
 
-ROTARY = pytest.mark.parametrize("rotary", [False, True], ids=["plain", "rotary"])
+EACH = pytest.mark.parametrize("positions", POSITIONS)
 
 
-def make(causal: bool, rotary: bool = False) -> Attention:
+def make(causal: bool, positions: str = "rotary") -> Attention:
     torch.manual_seed(0)
-    return Attention(6, 8, causal=causal, heads=2, rotary=rotary).double()
+    return Attention(6, 8, causal=causal, heads=2, positions=positions).double()
 
 
 def inputs(n: int, batch: int = 2) -> Tensor:
@@ -38,30 +38,33 @@ def naive(attention: Attention, x: Tensor, mask: Tensor) -> Tensor:
         for i in range(x.shape[1]):
             last = i + 1 if attention.causal else x.shape[1]
             seen = [j for j in range(last) if mask[b, j]]
-            for head in (slice(0, 4), slice(4, 8)):
+            # The slopes of two heads are 2^-4 and 2^-8.
+            for head, slope in ((slice(0, 4), 0.0625), (slice(4, 8), 0.00390625)):
                 query, keys = q[b, i, head], [k[b, j, head] for j in seen]
-                if attention.rotary:
+                bias = [-slope * abs(i - j) * (attention.positions == "alibi") for j in seen]
+                if attention.positions == "rotary":
                     query = turned(query, i)
                     keys = [turned(key, j) for key, j in zip(keys, seen, strict=True)]
                 if seen:
-                    weights = torch.stack([query @ key / 2 for key in keys]).softmax(0)
+                    scores = [query @ key / 2 + b for key, b in zip(keys, bias, strict=True)]
+                    weights = torch.stack(scores).softmax(0)
                     out[b, i, head] = weights @ v[b, seen, head]
     return out @ attention.o.weight.T + attention.o.bias
 
 
-@ROTARY
+@EACH
 @BOTH
 @pytest.mark.parametrize("n", [1, 2, 9])
-def test_values_and_gradients_follow_the_definition(n: int, causal: bool, rotary: bool) -> None:
-    attention, x = make(causal, rotary), inputs(n)
+def test_values_and_gradients_follow_the_definition(n: int, causal: bool, positions: str) -> None:
+    attention, x = make(causal, positions), inputs(n)
     y, expected = attention(x), naive(attention, x, torch.ones(2, n, dtype=torch.bool))
     assert_same(y, expected, [x, *attention.parameters()])
 
 
-@ROTARY
+@EACH
 @BOTH
-def test_no_query_sees_padding(causal: bool, rotary: bool) -> None:
-    attention, x = make(causal, rotary), inputs(7)
+def test_no_query_sees_padding(causal: bool, positions: str) -> None:
+    attention, x = make(causal, positions), inputs(7)
     mask = torch.tensor([[True] * 4 + [False] * 3, [False, False] + [True] * 5])
     y = attention(x, mask)
     torch.testing.assert_close(y[mask], naive(attention, x, mask)[mask])
@@ -69,9 +72,10 @@ def test_no_query_sees_padding(causal: bool, rotary: bool) -> None:
     torch.testing.assert_close(attention(changed, mask)[mask], y[mask])
 
 
+@EACH
 @BOTH
-def test_a_query_with_nothing_to_see_gives_finite_gradients(causal: bool) -> None:
-    attention, x = make(causal), inputs(5)
+def test_a_query_with_nothing_to_see_gives_finite_gradients(causal: bool, positions: str) -> None:
+    attention, x = make(causal, positions), inputs(5)
     mask = torch.tensor([[False] * 5, [False, False, True, True, True]])
     attention(x, mask).square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in attention.parameters())
@@ -88,35 +92,59 @@ def test_rotary_scores_depend_on_the_distance_only() -> None:
     assert not torch.allclose(scores[0, 0], scores[0, 5])
 
 
-def test_without_rotary_and_mask_order_does_not_matter() -> None:
-    x, order = inputs(9), torch.randperm(9)
-    for rotary in (False, True):
-        attention = make(False, rotary)
-        same = torch.allclose(attention(x[:, order]), attention(x)[:, order])
-        assert same != rotary
+@EACH
+def test_whether_the_order_matters(positions: str) -> None:
+    x, order, attention = inputs(9), torch.randperm(9), make(False, positions)
+    same = torch.allclose(attention(x[:, order]), attention(x)[:, order])
+    assert same == (positions == "none")
 
 
-def test_a_causal_one_never_sees_the_future() -> None:
-    attention, x = make(True, True), inputs(20)
+@pytest.mark.parametrize("heads", [1, 3, 8])
+def test_slopes_are_the_geometric_sequence(heads: int) -> None:
+    distance = torch.tensor([[0, 1, -2]])
+    bias = distance_bias(distance, heads, torch.float64)
+    assert bias.shape == (heads, 1, 3)
+    for head in range(heads):
+        slope = 2 ** (-8 * (head + 1) / heads)
+        expected = torch.tensor([[0, -slope, -2 * slope]], dtype=torch.float64)
+        torch.testing.assert_close(bias[head], expected)
+
+
+def test_a_bias_that_was_kept_serves_every_dtype_length_and_mode() -> None:
+    attention = make(True, "alibi")
+    with torch.inference_mode():
+        attention(inputs(11).detach())
+    for n, dtype in [(11, torch.float64), (7, torch.float64), (11, torch.float32)]:
+        x = inputs(n).to(dtype)
+        y = attention.to(dtype)(x)
+        expected = make(True, "alibi")(inputs(n))
+        torch.testing.assert_close(y, expected.to(dtype), atol=1e-6, rtol=1e-5)
+        y.sum().backward()
+
+
+@EACH
+def test_a_causal_one_never_sees_the_future(positions: str) -> None:
+    attention, x = make(True, positions), inputs(20)
     changed = x.detach().clone()
     changed[:, 11:] += 1
     torch.testing.assert_close(attention(changed)[:, :11], attention(x)[:, :11])
     assert not torch.allclose(attention(changed)[:, 11], attention(x)[:, 11])
 
 
-@ROTARY
+@EACH
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.filterwarnings("ignore")  # deprecations inside torch's compiler
-def test_it_compiles_without_a_graph_break(masked: bool, rotary: bool) -> None:
+def test_it_compiles_without_a_graph_break(masked: bool, positions: str) -> None:
     torch.compiler.reset()
-    attention, x = make(True, rotary), inputs(12)
+    attention, x = make(True, positions), inputs(12)
     mask = torch.arange(12).expand(2, 12) < 9 if masked else None
     compiled = torch.compile(attention, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(x, mask), attention(x, mask))
 
 
-def test_autocast_stays_near_full_precision() -> None:
-    attention = make(True, True).float()
+@EACH
+def test_autocast_stays_near_full_precision(positions: str) -> None:
+    attention = make(True, positions).float()
     x = inputs(40).float()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         low = attention(x)
@@ -135,6 +163,45 @@ def test_weights_travel() -> None:
 
 def test_heads_that_do_not_divide_are_named() -> None:
     with pytest.raises(ValueError, match="heads cut 8 channels into equal parts; got 3"):
-        Attention(6, 8, causal=True, heads=3)
+        Attention(6, 8, causal=True, heads=3, positions="none")
     with pytest.raises(ValueError, match=r"even size.*got 8"):
-        Attention(6, 8, causal=True, heads=8, rotary=True)
+        Attention(6, 8, causal=True, heads=8)
+    Attention(6, 8, causal=True, heads=8, positions="none")
+
+
+def test_unknown_positions_are_named() -> None:
+    with pytest.raises(ValueError, match="one of 'rotary', 'alibi', 'none'; got 'sine'"):
+        Attention(6, 8, causal=True, positions="sine")
+
+
+def learned() -> LearnedPositions:
+    torch.manual_seed(0)
+    return LearnedPositions(12, 6).double()
+
+
+@pytest.mark.parametrize("n", [1, 5, 12])
+def test_learned_positions_are_added_one_by_one(n: int) -> None:
+    positions, x = learned(), inputs(n)
+    rows = [x[:, i] + math.sqrt(6) * positions.weight[i] for i in range(n)]
+    assert_same(positions(x), torch.stack(rows, dim=1), [x, positions.weight])
+
+
+def test_learned_positions_count_what_is_real() -> None:
+    positions, x = learned(), inputs(7)
+    mask = torch.tensor([[True] * 4 + [False] * 3, [False, False] + [True] * 5])
+    y = positions(x, mask)
+    torch.testing.assert_close(y[0, :4], positions(x[:, :4])[0])
+    torch.testing.assert_close(y[1, 2:], positions(x[:, 2:])[1])
+
+
+def test_learned_positions_begin_at_half_the_size_of_an_embedding() -> None:
+    torch.manual_seed(0)
+    added = LearnedPositions(400, 64)(torch.zeros(1, 400, 64))
+    assert added.std().item() == pytest.approx(0.5, rel=0.02)
+
+
+def test_positions_that_were_not_learned_are_refused() -> None:
+    with pytest.raises(ValueError, match="learned 12 positions, and 13 are needed: give it"):
+        learned()(inputs(13))
+    with pytest.raises(ValueError, match="at least 1; got 0"):
+        LearnedPositions(0, 6)

@@ -80,5 +80,5 @@ def test_bad_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="at least 1; got 0 and 8"):
         match_width(config, 0)
     attention = TNNConfig(operator="attention", operator_options={"heads": 12})
-    with pytest.raises(ValueError, match="heads cut 24 channels into equal parts; got 16"):
+    with pytest.raises(ValueError, match=r"heads cut 24 channels into equal parts.*got 16"):
         match_width(dataclasses.replace(attention, operator_options={"heads": 16}), 10**6)

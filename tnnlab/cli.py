@@ -1,4 +1,4 @@
-"""``tnnlab train | generate | convert | bench | recipes | results``."""
+"""``tnnlab train | sweep | generate | convert | bench | recipes | results``."""
 
 import argparse
 import shlex
@@ -9,6 +9,7 @@ from typing import Any
 
 import tnnlab
 from tnnlab.bench.cli import add_parser as add_bench
+from tnnlab.training.config import RunConfig
 from tnnlab.training.errors import ConfigError, Interrupted, TrainingStopped
 
 
@@ -50,6 +51,14 @@ def command_parser() -> argparse.ArgumentParser:
 
     text = "train a model: tnnlab train RECIPE [--preset NAME] [--model.depth 4 …]"
     commands.add_parser("train", help=text)
+
+    text = "train several models, and keep their records: tnnlab sweep FILE"
+    command = commands.add_parser("sweep", help=text, description=text)
+    command.add_argument("file", type=Path, help="a YAML file: see tnnlab.training.sweeps")
+    command.add_argument("--out", type=Path, help="default: runs/sweeps/NAME")
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="members at a time")
+    command.add_argument("--only", nargs="+", metavar="MEMBER", help="patterns; default: all")
+    command.set_defaults(run=sweep)
 
     command = commands.add_parser("generate", help="continue a text with a trained model")
     command.add_argument("folder", type=Path, help="of a run, of its model, or of a checkpoint")
@@ -98,13 +107,22 @@ def _conversion(command: argparse.ArgumentParser, length: str) -> None:
 
 def train(arguments: Sequence[str]) -> None:
     """``tnnlab train RECIPE …``: a recipe, a preset, options for single keys."""
-    from tnnlab.training.recipes import FULL, config_parser, parse_options, read_recipe
+    from tnnlab.training.recipes import (
+        FULL,
+        config_parser,
+        parse_options,
+        read_recipe,
+        recipe_kind,
+    )
 
+    # Which options there are is said by the recipe, which stands first.
+    named = bool(arguments) and not arguments[0].startswith("-")
     parser = config_parser(
+        recipe_kind(arguments[0]) if named else RunConfig,
         prog="tnnlab train",
         description="Train a model by a recipe (see `tnnlab recipes`, or a path to a YAML file).",
     )
-    parser.add_argument("recipe", help="name of a recipe, or path to a YAML file")
+    parser.add_argument("recipe", help="name of a recipe, or path to a YAML file: comes first")
     parser.add_argument("--out", help="folder of the run; default: runs/NAME or runs/NAME-PRESET")
     parser.add_argument("--resume", action="store_true", help="go on from its newest checkpoint")
     given = parse_options(parser, arguments)
@@ -118,7 +136,20 @@ def train(arguments: Sequence[str]) -> None:
     out = Path(out or f"runs/{default}")
     run(config, out, resume=resume, command=repeat(arguments))
     print(f"model: {out / 'model'}   record: {out / 'result.json'}")
-    print(f"draw from it: tnnlab generate {shlex.quote(str(out))} --prompt 'def '")
+    if config.kind == RunConfig.kind:
+        print(f"draw from it: tnnlab generate {shlex.quote(str(out))} --prompt 'def '")
+
+
+def sweep(options: argparse.Namespace) -> None:
+    """``tnnlab sweep FILE``: each member is a run of its own process."""
+    from tnnlab.training.sweeps import read_sweep, run_sweep
+
+    members = read_sweep(options.file, only=options.only)
+    out = options.out or Path("runs/sweeps") / options.file.stem
+    failed = run_sweep(members, out, jobs=options.jobs, report=lambda text: print(text, flush=True))
+    print(f"records: {out / 'records'}")
+    if failed:
+        raise TrainingStopped(f"{len(failed)} of {len(members)} failed: {', '.join(failed)}")
 
 
 def repeat(arguments: Sequence[str]) -> str:

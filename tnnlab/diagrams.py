@@ -1,6 +1,6 @@
 """The architecture as a picture: model, block and GTU side by side, each inside the one before.
 
-Returns a matplotlib figure drawn in the style of :mod:`tnnlab.plots`; needs the extra `book`.
+Returns a matplotlib figure drawn in the style of :mod:`tnnlab.plots`; needs the extra ``book``.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ BLOCK_NORMS: dict[str, Callable[[int], nn.Module]] = {**NORMS, "batch": BatchNor
 
 
 def normalize(norm: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
-    """Apply any of :data:`BLOCK_NORMS`; only a batch norm needs to know where padding is.
+    """Apply any of ``BLOCK_NORMS``; only a batch norm needs to know where padding is.
 
     >>> normalize(RMSNorm(2), torch.tensor([3.0, 4.0]), mask=None)
     tensor([0.8485, 1.1314])

@@ -26,10 +26,10 @@ class Blocks(NamedTuple):
     ((20, 4), (4, 4))
     """
 
-    T: Tensor  # positions, positions: (n, n)
-    B: Tensor  # positions, points: (n, r)
-    A: Tensor  # points, points: (r, r)
-    F: Tensor  # points, positions: (r, n)
+    T: Tensor  #: ``(n, n)``, positions by positions
+    B: Tensor  #: ``(n, r)``, positions by points
+    A: Tensor  #: ``(r, r)``, points by points
+    F: Tensor  #: ``(r, n)``, points by positions
 
 
 def blocks(kernel: Kernel, n: int, r: int) -> Blocks:
@@ -177,9 +177,9 @@ class Fit(NamedTuple):
     tensor(True)
     """
 
-    sparse: Tensor  # banded and Toeplitz: (n, n)
-    low_rank: Tensor  # W A Wᵀ: (n, n)
-    inducing_kernel: Tensor  # the taps of A: (2r - 1,), the lag of -(r - 1) points first
+    sparse: Tensor  #: ``(n, n)``, banded and Toeplitz
+    low_rank: Tensor  #: ``W A Wᵀ``, ``(n, n)``
+    inducing_kernel: Tensor  #: taps of A, ``(2r - 1,)``, the lag of -(r - 1) points first
 
 
 def fit_ski(matrix: Tensor, r: int, sparse_width: int, degree: int = 1) -> Fit:

@@ -1,8 +1,7 @@
 """Pictures of the book that take more than a few lines: a product, an embedding, two rings.
 
-    figure = pictures.product(kernel, x, causal=True)
-
-Each returns a matplotlib figure drawn in the style of :mod:`tnnlab.plots`; needs the extra `book`.
+Each returns a matplotlib figure drawn in the style of :mod:`tnnlab.plots`; needs the extra
+``book``.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def product(kernel: Tensor, x: Tensor, *, causal: bool, row: int | None = None) 
     Args:
         kernel: taps of one channel, ``(n,)`` if causal, else ``(2n - 1,)``.
         x: input ``(n,)``.
-        causal: as in :func:`tnnlab.toeplitz_matrix`.
+        causal: as in :func:`tnnlab.ops.toeplitz_matrix`.
         row: an output to point out, with the row of the matrix that makes it.
 
     >>> import torch

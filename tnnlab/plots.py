@@ -1,11 +1,7 @@
 """One look for every figure: colours that colour-blind readers can tell apart, a few sizes.
 
-    from tnnlab import plots
-
-    plots.use_style()
-    figure, axes = plt.subplots(figsize=plots.size(2), ncols=2)
-
-Figures are dark on white; the book's dark mode turns them over by itself.
+After ``plots.use_style()``, ``plt.subplots(figsize=plots.size(2), ncols=2)`` has it. Figures are
+dark on white; the book's dark mode turns them over by itself.
 """
 
 from __future__ import annotations
@@ -43,7 +39,7 @@ def size(columns: int = 1, height: float = 2.8) -> tuple[float, float]:
 def use_style() -> None:
     """Set matplotlib's defaults for the book, and vector output in notebooks.
 
-    Lines differ by colour and dash. Raises ImportError without matplotlib (the extra `book`).
+    Lines differ by colour and dash. Raises ImportError without matplotlib (the extra ``book``).
 
     >>> use_style()
     >>> import matplotlib
@@ -107,7 +103,7 @@ def diverging() -> Colormap:
 
 
 def show_matrix(axes: Axes, matrix: ArrayLike, *, colourbar: bool = False) -> AxesImage:
-    """Draw a matrix `(rows, columns)`: blue above zero, orange below, white at zero.
+    """Draw a matrix ``(rows, columns)``: blue above zero, orange below, white at zero.
 
     >>> from matplotlib.figure import Figure
     >>> axes = Figure().subplots()

@@ -98,10 +98,25 @@ class Pretrained(nn.Module):
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Groups for an optimiser: decoupled weight decay on matrices only.
 
-        Norms, biases and decays of kernels (all parameters of one dimension) get none.
+        Norms, biases and decays of kernels (all parameters of one dimension) get none, nor do the
+        numbers of a state space (``kernel`` is True in their group): decay would move its poles.
         """
-        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        learned = {id(p): p for p in self.parameters() if p.requires_grad}
+        kernels = [
+            learned.pop(id(p))
+            for module in self.modules()
+            if getattr(module, "is_state_space", False)
+            for p in module.parameters(recurse=False)
+            if id(p) in learned
+        ]
+        others = learned.values()
+        groups = [
+            ([p for p in others if p.ndim >= 2], weight_decay, False),
+            ([p for p in others if p.ndim < 2], 0.0, False),
+            (kernels, 0.0, True),
+        ]
         return [
-            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+            {"params": params, "weight_decay": decay, "kernel": kernel}
+            for params, decay, kernel in groups
+            if params
         ]

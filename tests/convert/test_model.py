@@ -12,8 +12,14 @@ from torch import Tensor
 from tests.generation.lms import lm, random_tokens
 from tests.models.shapes import small
 from tnnlab import CausalLM, TNNConfig
-from tnnlab.convert import ETSC, DiagonalSSM, StateSpace
-from tnnlab.convert.model import ConvertedLM, convert_model, load_language_model
+from tnnlab.convert import ETSC, DiagonalSSM, StateSpace, etsc
+from tnnlab.convert.model import (
+    ConvertedLM,
+    _empty,
+    _shape,
+    convert_model,
+    load_language_model,
+)
 from tnnlab.convert.one import DIAGONAL_ERROR, convert_operator
 from tnnlab.operators import TNO
 
@@ -134,6 +140,31 @@ class Taps(TNO):
 
     def kernel(self, n: int) -> Tensor:
         return self.taps[:, :n]
+
+
+def test_the_tap_error_of_etsc_is_that_of_its_steps() -> None:
+    torch.manual_seed(0)
+    taps = torch.randn(2, 400) * 0.99 ** torch.arange(400)
+    system, row = convert_operator(Taps(taps), "etsc", length=400)
+    impulse = torch.eye(400)[:1, :, None].expand(1, 400, 2)
+    by_steps, by_fft = (
+        float((found - taps).abs().max() / taps.abs().max())
+        for found in (system.scan(impulse)[0].T, system.kernel(400))
+    )
+    assert by_steps / 3 < row["tap_error"] < 3 * by_steps
+    assert by_fft < row["tap_error"] / 3
+
+
+@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize("n", [1, 2, 15, 16])
+def test_the_shape_of_a_system_is_enough_to_load_it(n: int, published: bool) -> None:
+    torch.manual_seed(0)
+    system = etsc(torch.randn(3, n), decay=0.9, published=published).float()
+    loaded = _empty(**_shape(system)).float()
+    loaded.load_state_dict(system.state_dict())
+    x = torch.randn(2, 40, 3)
+    assert isinstance(loaded, ETSC) and loaded.kernel(40).equal(system.kernel(40))
+    assert loaded.state(x).equal(system.state(x)) and loaded.scan(x).equal(system.scan(x))
 
 
 def test_the_form_of_a_reduced_system_is_the_one_that_holds() -> None:

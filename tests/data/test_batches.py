@@ -1,5 +1,7 @@
 """Windows: each target once, and a batch that depends on seed and step alone."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -75,7 +77,7 @@ def test_windows_cut_on_a_device_are_the_same(dtype: type, device: str) -> None:
     tokens = np.random.default_rng(0).integers(0, highest, 97, dtype, endpoint=True)
     tokens[::7] = highest
     tokens.flags.writeable = False  # as a memory-mapped file
-    settings = {"length": 9, "batch_size": 4, "seed": 5}
+    settings: dict[str, Any] = {"length": 9, "batch_size": 4, "seed": 5}
     there = Batches(tokens, **settings, device=device)
     here = Batches(tokens, **settings)
     for step in range(8):
@@ -136,7 +138,7 @@ def test_evaluation_covers_every_target_once(count: int, length: int, batch_size
 def test_what_is_not_scored_is_read_but_no_target(length: int, batch_size: int) -> None:
     tokens = np.arange(65, dtype=np.uint16)
     scored = np.random.default_rng(0).random(65) < 0.6
-    options = {"length": length, "batch_size": batch_size}
+    options: dict[str, Any] = {"length": length, "batch_size": batch_size}
     seen: list[int] = []
     for with_all, without in zip(
         evaluation_windows(tokens, **options),

@@ -29,7 +29,7 @@ def everything(corpus) -> dict[str, list[str]]:
 def test_unknown_name_lists_names(given: str, hint: str) -> None:
     with pytest.raises(ValueError, match=hint) as caught:
         load_corpus(given)
-    assert "stdlib, text, wikitext103" in str(caught.value)
+    assert "stdlib, text, wikipedia, wikitext103" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["stdlib", "text"])

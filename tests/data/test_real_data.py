@@ -68,3 +68,24 @@ def test_wikipedia_shard_is_cut_into_articles(real_data: Path) -> None:
     articles = list(islice(corpus.documents("train"), 50))
     assert all(article.startswith(" = ") and len(article.split()) > 900 for article in articles)
     assert "by document" in corpus.provenance()["split_rule"]
+
+
+def test_wikipedia_is_evaluated_on_wikitext_as_plain_text(real_data: Path, tmp_path: Path) -> None:
+    needs(real_data / "wikipedia")
+    needs(real_data / "wikitext")
+    corpus = load_corpus("wikipedia")
+    title = next(iter(corpus.documents("train"))).split("\n")
+    assert title[:4] == [f" = {title[2]} = ", "", title[2], ""]
+    for split, words in {"validation": 211_886, "test": 238_260}.items():
+        texts = list(corpus.documents(split))
+        assert len(texts) == 60
+        together = "".join(texts)
+        for mark in ("@-@", "@,@", "@.@", " ,", "( ", " )", " 's ", " = = ", " \n\n\n"):
+            assert mark not in together, mark
+        array = tokenize(corpus, load_tokenizer("bytes"), split, tmp_path)
+        assert array.words == words  # the published counts, less <unk>, blank lines and = marks
+        assert array.scored is not None
+        assert array.bytes == int(array.scored.sum()) - 60
+        unknown = bytes(array.tokens[~array.scored].astype(np.uint8)).decode()
+        assert unknown.count("<unk>") >= together.count("<unk>") > 1_000  # titles repeat theirs
+    assert "Homarus gammarus, known as the European lobster" in next(corpus.documents("validation"))

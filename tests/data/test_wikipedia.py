@@ -10,12 +10,13 @@ import pytest
 from tnnlab.data import Corpus, Tokenizer, load_corpus, load_tokenizer, tokenize
 from tnnlab.data.wikipedia import plain_article
 
-ARTICLES = [f" = T{number} = \n\nT{number}\n\nIt is \"{number}\".\nMore.\n\n" for number in (1, 2, 3)]
+ARTICLES = [f' = T{number} = \n\nT{number}\n\nIt is "{number}".\nMore.\n\n' for number in (1, 2, 3)]
 WIKITEXT = {
     "validation": [
         "", " = Big <unk> = \n", " \n", ' A " red @-@ tipped " <unk> , <unk> <unk> . \n',
-        " <unk> \n", " \n", " = = Early life ? = = \n", " \n", " = = = The <unk> = = = \n", " \n",
-        " If x \n", " = 1 and y = \n", " It 's 3 @.@ 5 . \n", " \n", " = Second = \n", " \n", " é . \n",
+        " <unk> \n", " \n", " = = Early life ? = = \n", " \n", " = = = The <unk> = = = \n",
+        " \n", " If x \n", " = 1 and y = \n", " It 's 3 @.@ 5 . \n", " \n", " = Second = \n", " \n",
+        " é . \n",
     ],
     "test": [" \n", " = D = \n", " \n", " last <unk> \n"],
 }  # fmt: skip
@@ -23,9 +24,7 @@ PLAIN = (
     ' = Big <unk> = \n\nBig <unk>\n\nA "red-tipped" <unk>, <unk> <unk>.\n<unk>\nEarly life?\n'
     "The <unk>.\nIf x\n= 1 and y =\nIt's 3.5.\n\n"
 )
-SCORED = (
-    ' = Big = \n\nA "red-tipped",.\n\nEarly life?\nThe.\nIf x\n= 1 and y =\nIt\'s 3.5.\n\n'
-)
+SCORED = ' = Big = \n\nA "red-tipped",.\n\nEarly life?\nThe.\nIf x\n= 1 and y =\nIt\'s 3.5.\n\n'
 
 
 @pytest.fixture
@@ -62,7 +61,8 @@ def test_evaluation_text_has_the_form_of_the_articles(corpus: Corpus) -> None:
     assert list(corpus.documents("validation")) == [PLAIN, " = Second = \n\nSecond\n\né.\n\n"]
     assert list(corpus.documents("test")) == [" = D = \n\nD\n\nlast <unk>\n\n"]
     # The same skeleton as an article's: blank lines around the title's repetition and at the end.
-    blank = [line == "" for line in " = D = \n\nD\n\nlast <unk>\n\n".split("\n")]
+    (text,) = corpus.documents("test")
+    blank = [line == "" for line in text.split("\n")]
     assert blank == [line == "" for line in ARTICLES[0].replace("\nMore.", "").split("\n")]
 
 
@@ -97,7 +97,7 @@ def test_unscored_tokens_are_marked_in_the_cache(corpus: Corpus, tmp_path: Path)
     assert array.bytes == len(scored)
     assert array.words == corpus.word_count("validation")
     again = tokenize(corpus, load_tokenizer("bytes"), "validation", tmp_path)
-    assert np.array_equal(again.scored, array.scored)
+    assert again.scored is not None and np.array_equal(again.scored, array.scored)
     assert tokenize(corpus, load_tokenizer("bytes"), "train", tmp_path).scored is None
 
 
@@ -108,7 +108,7 @@ def test_segments_change_no_token_but_beside_unknown_words(
     second = list(corpus.documents("validation"))[1]
     ids = small_bpe.encode(second).tolist()
     assert array.tokens[-len(ids) - 1 : -1].tolist() == ids
-    assert small_bpe.decode(array.tokens) == f"<|endoftext|>".join([PLAIN, second, ""])
+    assert small_bpe.decode(array.tokens) == "<|endoftext|>".join([PLAIN, second, ""])
 
 
 def test_a_path_names_the_articles(data: Path, tmp_path: Path) -> None:
@@ -124,8 +124,9 @@ def test_a_path_names_the_articles(data: Path, tmp_path: Path) -> None:
 def test_fingerprint_follows_the_evaluation_text_too(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tnnlab.data.wikipedia.detokenize", str.upper)
-    assert load_corpus("wikipedia").fingerprint != corpus.fingerprint
+    before = corpus.fingerprint
+    monkeypatch.setattr("tnnlab.data.wikipedia.detokenize", str.strip)
+    assert load_corpus("wikipedia").fingerprint != before
 
 
 def test_provenance_names_both_sources_and_what_to_compare(corpus: Corpus, tmp_path: Path) -> None:
@@ -142,10 +143,12 @@ def test_missing_articles_are_described(
     with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere.*' = Title = '"):
         load_corpus("wikipedia", tmp_path / "nowhere")
     (data / "wikipedia").rename(data / "other")
-    with pytest.raises(FileNotFoundError, match=r"no folder .*wikipedia/wikipedia on the Hugging"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no folder .*data.wikipedia'.*wikimedia/wikipedia"
+    ):
         load_corpus("wikipedia")
     monkeypatch.delenv("TNNLAB_DATA")
-    with pytest.raises(FileNotFoundError, match=r"TNNLAB_DATA is not set.*path of a folder"):
+    with pytest.raises(FileNotFoundError, match=r"TNNLAB_DATA is not set.*give the path"):
         load_corpus("wikipedia")
     with pytest.raises(ValueError, match=r"unknown split 'valid'"):
         load_corpus("wikipedia", data / "other").documents("valid")
@@ -154,4 +157,3 @@ def test_missing_articles_are_described(
 def test_text_without_a_title_is_kept() -> None:
     segments = plain_article(" Only <unk> . \n")
     assert "".join(segment.text for segment in segments) == "\nOnly <unk>.\n\n"
-    assert plain_article(" \n") == [] or all(s.scored for s in plain_article(" \n"))

@@ -12,7 +12,16 @@ from tnnlab.generation import Decoder
 from tnnlab.models import CausalLM, TNNConfig
 
 CASES: list[tuple[str, str]] = [(operator, mixer) for operator, mixer in MIXED if operator != "ski"]
-CASES.append(("attention without positions", "gtu"))
+# Of rotary attention, which is among them, positions are an option.
+POSITIONS: dict[str, dict[str, Any]] = {
+    "attention without positions": {"operator_options": {"heads": 2, "positions": "none"}},
+    "attention with alibi": {"operator_options": {"heads": 2, "positions": "alibi"}},
+    "attention with learned positions": {
+        "operator_options": {"heads": 2, "positions": "none"},
+        "learned_positions": 100,
+    },
+}
+CASES += [(name, "gtu") for name in POSITIONS]
 EACH = pytest.mark.parametrize(("operator", "mixer"), CASES)
 # Every operator once, and every mixer.
 FEW = pytest.mark.parametrize(
@@ -24,7 +33,7 @@ FEW = pytest.mark.parametrize(
         ("s4d", "hyena"),
         ("hyena", "hyena"),
         ("attention", "gtu"),
-        ("attention without positions", "gtu"),
+        *[(name, "gtu") for name in POSITIONS],
     ],
 )
 
@@ -34,8 +43,8 @@ def lm(operator: str, mixer: str = "gtu", dtype: torch.dtype = torch.float64) ->
     """Weights that are far from those of a fresh model, which hardly mixes positions."""
     torch.manual_seed(0)
     options: dict[str, Any] = {}
-    if operator == "attention without positions":
-        operator, options = "attention", {"operator_options": {"heads": 2}}
+    if operator in POSITIONS:
+        operator, options = "attention", POSITIONS[operator]
     config = {**small(operator, mixer), **options}
     if operator == "tno":
         config["decay"] = 0.95
@@ -44,7 +53,7 @@ def lm(operator: str, mixer: str = "gtu", dtype: torch.dtype = torch.float64) ->
     model = CausalLM(TNNConfig(**config))
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if ".operator." not in name and name != "embedding.weight":
+            if ".operator." not in name and name not in ("embedding.weight", "positions.weight"):
                 std = 2 * weight.shape[-1] ** -0.5 if weight.ndim > 1 else 0.6
                 torch.nn.init.normal_(weight, std=std)
             if name.endswith("operator.a"):  # poles at 0.95 and ±0.9i, in place of short memories
@@ -68,4 +77,4 @@ def scores(decoder: Decoder, tokens: Tensor, pieces: list[int]) -> Tensor:
     return torch.stack([decoder(part) for part in tokens.split(pieces, dim=1)], dim=1)
 
 
-assert set(OPERATORS) - {"ski"} == {operator for operator, _ in CASES[:-1]}
+assert set(OPERATORS) - {"ski"} == {operator for operator, _ in CASES} - {*POSITIONS}

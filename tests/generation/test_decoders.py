@@ -116,7 +116,7 @@ def test_ski_has_no_kernel_but_can_be_read_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "numbers"), [("window", 32), ("etsc", 32), ("reduced", 6), ("online", None)]
+    ("name", "numbers"), [("window", 32), ("etsc", 34), ("reduced", 6), ("online", None)]
 )
 def test_the_memory_of_a_state_does_not_grow(name: str, numbers: int | None) -> None:
     model = lm("tno")

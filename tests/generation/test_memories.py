@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tnnlab.attention import Attention
+from tnnlab.attention import POSITIONS, Attention, LearnedPositions
 from tnnlab.convert import etsc, reduce
-from tnnlab.generation.attention import KeyValueCache
+from tnnlab.generation.attention import KeyValueCache, NextPositions
 from tnnlab.generation.memory import Memory, Streaming
 from tnnlab.generation.online import BLOCK, Online
 from tnnlab.generation.recurrent import Recurrent
@@ -112,10 +112,10 @@ def test_a_state_space_goes_on_as_its_kernel(pieces: list[int], n: int, decay: f
 
 
 @settings(max_examples=20, derandomize=True)
-@given(pieces=PIECES, rotary=st.booleans())
-def test_attention_with_a_cache(pieces: list[int], rotary: bool) -> None:
+@given(pieces=PIECES, positions=st.sampled_from(POSITIONS))
+def test_attention_with_a_cache(pieces: list[int], positions: str) -> None:
     torch.manual_seed(0)
-    attention = Attention(6, 8, causal=True, heads=2, rotary=rotary).double()
+    attention = Attention(6, 8, causal=True, heads=2, positions=positions).double()
     x = normal(2, sum(pieces), 6)
     streaming = Streaming(
         attention, lambda m: KeyValueCache(m, x.shape[1]) if isinstance(m, Attention) else None
@@ -124,6 +124,26 @@ def test_attention_with_a_cache(pieces: list[int], rotary: bool) -> None:
         torch.testing.assert_close(in_pieces(streaming, x, pieces), attention(x))
     with pytest.raises(ValueError, match=r"cache of keys and values .* give a larger length"):
         streaming(x[:, :1])
+
+
+@settings(max_examples=20, derandomize=True)
+@given(pieces=PIECES, padding=st.integers(0, 5))
+def test_learned_positions_go_on_counting(pieces: list[int], padding: int) -> None:
+    n = padding + sum(pieces)
+    positions = LearnedPositions(n, 4).double()
+    x, mask = normal(2, n, 4), torch.ones(2, n, dtype=torch.bool)
+    mask[0, :padding] = False
+    streaming = Streaming(
+        positions, lambda m: NextPositions(positions, n) if m is positions else None
+    )
+    streaming.start(2)
+    first, *others = x.split([padding + pieces[0], *pieces[1:]], dim=1)
+    found = [streaming(first, mask=mask[:, : first.shape[1]]), *map(streaming, others)]
+    torch.testing.assert_close(torch.cat(found, dim=1), positions(x, mask))
+    with pytest.raises(ValueError, match=f"learned {n} positions, and {n + 1} are needed"):
+        streaming(x[:, :1])
+    with pytest.raises(ValueError, match=f"learned {n} positions, and {n + 1} are needed"):
+        NextPositions(positions, n + 1)
 
 
 @settings(max_examples=20, derandomize=True)

@@ -21,7 +21,7 @@ OPERATORS: dict[str, dict[str, Any]] = {
     "rtf": {"operator_options": {"order": 4, "length": 64, "init": "montel"}},
     "s4d": {"operator_options": {"order": 4}},
     "hyena": {"operator_options": {"length": 64, "bands": 2, "width": 8}},
-    "attention": {"operator_options": {"heads": 2, "rotary": True}},
+    "attention": {"operator_options": {"heads": 2}},
 }
 # What a longer input does not change.
 EXTENDS = [name for name in OPERATORS if name not in ("fd", "ski")]

@@ -11,7 +11,15 @@ from torch import Tensor, nn
 from tests.models.shapes import EACH, EACH_OPERATOR, EXTENDS, FEW, OPERATORS, small
 from tnnlab.attention import Attention
 from tnnlab.mixers import Hyena, S4Layer
-from tnnlab.models import CausalLM, ClassifierConfig, MaskedLM, SequenceClassifier, TNNConfig
+from tnnlab.models import (
+    CausalLM,
+    ClassifierConfig,
+    ImageClassifier,
+    ImageConfig,
+    MaskedLM,
+    SequenceClassifier,
+    TNNConfig,
+)
 from tnnlab.models.build import MIXERS, operator_options
 from tnnlab.operators import FDTNO, RTF, S4D, SKITNO, TNO, HyenaFilter
 
@@ -22,7 +30,7 @@ def tokens(n: int, batch: int = 2) -> Tensor:
 
 def causal_lm(operator: str, mixer: str = "gtu", **options: Any) -> CausalLM:
     torch.manual_seed(0)
-    return CausalLM(TNNConfig(**small(operator, mixer, **options))).eval()
+    return CausalLM(TNNConfig(**{**small(operator, mixer), **options})).eval()
 
 
 @pytest.mark.parametrize(
@@ -49,7 +57,29 @@ def test_names_become_modules(operator: str, built: type, mixer: str) -> None:
 def test_attention_takes_the_place_of_the_gtu() -> None:
     attention = causal_lm("attention").blocks[0].gtu
     assert isinstance(attention, Attention)
-    assert (attention.heads, attention.rotary, attention.causal) == (2, True, True)
+    assert (attention.heads, attention.positions, attention.causal) == (2, "rotary", True)
+    options = {"heads": 4, "positions": "alibi"}
+    attention = causal_lm("attention", operator_options=options).blocks[0].gtu
+    assert (attention.heads, attention.positions) == (4, "alibi")
+
+
+def test_learned_positions_stand_beside_the_embedding() -> None:
+    options: dict[str, Any] = {"operator_options": {"positions": "none"}, "learned_positions": 9}
+    model = causal_lm("attention", **options)
+    names = {name for name, _ in model.named_parameters()}
+    plain = causal_lm("attention", operator_options=options["operator_options"])
+    assert names - {name for name, _ in plain.named_parameters()} == {"positions.weight"}
+    plain.load_state_dict(model.state_dict(), strict=False)
+    x = tokens(9)
+    with pytest.raises(ValueError, match="learned 9 positions, and 10 are needed"):
+        model(tokens(10))
+    assert not torch.allclose(model(x), plain(x))
+    with torch.no_grad():
+        model.positions.weight.zero_()
+    torch.testing.assert_close(model(x), plain(x))
+    shape = {**small("attention"), "vocab_size": 1, "axes": 1, **options}
+    image = ImageConfig(**shape)
+    assert ImageClassifier(image)(torch.rand(2, 3, 3)).shape == (2, 2)
 
 
 def test_fields_reach_the_operators_that_have_them() -> None:
@@ -217,6 +247,13 @@ def test_the_published_s4_block_has_its_size() -> None:
         ({"operator": "rtf", "operator_options": {"denominators": 7}}, "7 denominators do not div"),
         ({"operator": "ski", "decay": 1.0}, r"operator 'ski': .*0 < decay < 1; got 64, 1\.0"),
         ({"operator": "attention", "operator_options": {"heads": 7}}, "got 7"),
+        (
+            {"operator": "attention", "operator_options": {"positions": "sine"}},
+            "'alibi', 'none'; got",
+        ),
+        ({"operator": "attention", "learned_positions": 9}, "'positions': 'none'.*got 9 with"),
+        ({"learned_positions": 9}, "learned_positions is for operator 'attention'.*'tno'"),
+        ({"learned_positions": -1}, "learned_positions is at least 0; got -1"),
         ({"operator": "attention", "mixer": "s4"}, "mixer is 'gtu' with operator 'attention'"),
         ({"operator": "s4d", "mixer": "s4"}, "expansion is 1 with mixer 's4'.*got 3"),
         ({"mixer": "glu"}, "mixer is one of 'gtu', 's4', 'hyena'; got 'glu'"),
@@ -230,7 +267,7 @@ def test_what_does_not_fit_is_named(options: dict[str, Any], message: str) -> No
 
 def test_options_are_those_that_have_no_field() -> None:
     assert operator_options("tno") == []
-    assert operator_options("attention") == ["heads", "rotary"]
+    assert operator_options("attention") == ["heads", "positions"]
     assert "decay" not in operator_options("ski") and "inducing" in operator_options("ski")
 
 

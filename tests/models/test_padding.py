@@ -36,7 +36,7 @@ def batch(fill: int, total: int = 9, side: str = "right") -> tuple[Tensor, Tenso
 
 def classifier(operator: str, mixer: str = "gtu", **options: Any) -> SequenceClassifier:
     torch.manual_seed(0)
-    config = ClassifierConfig(**small(operator, mixer, classes=3, **options))
+    config = ClassifierConfig(**{**small(operator, mixer, classes=3), **options})
     return SequenceClassifier(config).double().eval()
 
 
@@ -51,6 +51,23 @@ def test_of_a_classifier(operator: str, mixer: str, pooling: str, side: str) -> 
         torch.testing.assert_close(model(*batch(7, 20, side)), expected)
         alone = torch.cat([model(text[None]) for text in texts()])
         torch.testing.assert_close(alone, expected)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"operator_options": {"heads": 2, "positions": "alibi"}},
+        {"operator_options": {"heads": 2, "positions": "none"}, "learned_positions": 20},
+    ],
+    ids=["alibi", "learned"],
+)
+def test_of_other_positions(options: dict[str, Any], side: str) -> None:
+    model = classifier("attention", **options)
+    expected = model(*batch(0, side=side))
+    torch.testing.assert_close(model(*batch(7, 20, side)), expected)
+    alone = torch.cat([model(text[None]) for text in texts()])
+    torch.testing.assert_close(alone, expected)
 
 
 @EACH

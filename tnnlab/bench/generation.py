@@ -176,7 +176,7 @@ def _config(name: str, config: TNNConfig) -> TNNConfig:
     if name != "attention":
         return config
     attention = dataclasses.replace(config, operator="attention", expansion=1)
-    return match_width(attention, count_parameters(config), multiple=64 if config.width > 64 else 8)
+    return match_width(attention, count_parameters(config), multiple=64 if config.width > 64 else 16)
 
 
 def _timer(

@@ -31,6 +31,11 @@ class OperatorBench:
         threads: of a CPU; None: as many as PyTorch takes.
         seconds: spent on each measurement.
         patience: seconds; what took longer is not timed at greater lengths.
+
+    >>> OperatorBench("cpu", "int8", (16,), (4,), tokens=64, operator_lengths=())
+    Traceback (most recent call last):
+        ...
+    ValueError: dtype is one of float32, tf32, float16, bfloat16; got 'int8'
     """
 
     device: str
@@ -89,6 +94,12 @@ def bench_operators(bench: OperatorBench, preset: str, command: str, report: Rep
 
     Returns:
         the record, as :func:`tnnlab.results.write_record` takes it.
+
+    >>> bench = OperatorBench("cpu", "float32", (16,), (4,), 32, (), seconds=0.001)
+    >>> rows = []
+    >>> record = bench_operators(bench, "smoke", "tnnlab bench operators", rows.append)
+    >>> record["status"], record["rows"] == rows, {row["kind"] for row in rows} >= {"product"}
+    ('complete', True, True)
     """
     begun = time.perf_counter()
     device, dtype = torch.device(bench.device), DTYPES[bench.dtype]

@@ -47,7 +47,12 @@ UNITS = {
 
 
 def select(record: Mapping[str, Any], **wanted: Any) -> list[dict[str, Any]]:
-    """Rows of a record whose fields have these values, shortest first; ``by_pass`` is ``pass``."""
+    """Rows of a record whose fields have these values, shortest first; ``by_pass`` is ``pass``.
+
+    >>> rows = [{"name": "fft", "n": 64, "pass": "step"}, {"name": "fft", "n": 32, "pass": "step"}]
+    >>> [row["n"] for row in select({"rows": rows}, name="fft", by_pass="step")]
+    [32, 64]
+    """
     if "by_pass" in wanted:
         wanted["pass"] = wanted.pop("by_pass")
     rows = [r for r in record["rows"] if all(r.get(key) == v for key, v in wanted.items())]
@@ -77,6 +82,14 @@ def plot_rows(
         against: "n", at the record's first number of channels, or "channels", at its middle
             length, the one at which there are several.
         names: of those to draw; None: all that have a style.
+
+    >>> from matplotlib.figure import Figure
+    >>> row = {"kind": "product", "name": "fft", "causal": True, "pass": "forward", "channels": 4}
+    >>> rows = [{**row, "n": n, "peak_bytes": 64 * n} for n in (16, 32)]
+    >>> record, axes = {"rows": rows, "config": {"channels": [4]}}, Figure().subplots()
+    >>> plot_rows(axes, record, kinds=("product",), by_pass="forward", key="peak_bytes")
+    >>> [line.get_label() for line in axes.lines]
+    ['FFT']
     """
     label, unit = UNITS[key]
     for number, (name, (title, colour, marker)) in enumerate(STYLES.items()):
@@ -109,6 +122,13 @@ def plot_operators(axes: Axes, record: Mapping[str, Any], *, n: int, key: str = 
         record: of ``tnnlab bench operators``.
         n: the length.
         key: "time_s" or "peak_bytes".
+
+    >>> from matplotlib.figure import Figure
+    >>> row = {"kind": "operator", "name": "tno", "n": 16, "pass": "forward+backward", "time_s": 1}
+    >>> record, axes = {"rows": [{**row, "causal": c} for c in (True, False)]}, Figure().subplots()
+    >>> plot_operators(axes, record, n=16)
+    >>> [line.get_label() for line in axes.lines]
+    ['causal', 'bidirectional']
     """
     label, unit = UNITS[key]
     names = [row["name"] for row in record["rows"] if row["kind"] == "operator"]
@@ -128,7 +148,16 @@ def plot_operators(axes: Axes, record: Mapping[str, Any], *, n: int, key: str = 
 
 
 def shared_legend(figure: Figure, columns: int = 3) -> None:
-    """One legend above all panels, with each label once."""
+    """One legend above all panels, with each label once.
+
+    >>> from matplotlib.figure import Figure
+    >>> figure = Figure()
+    >>> for axes in figure.subplots(1, 2):
+    ...     _ = axes.plot([0, 1], label="fft")
+    >>> shared_legend(figure)
+    >>> [text.get_text() for text in figure.legends[0].get_texts()]
+    ['fft']
+    """
     found = {
         label: handle
         for axes in figure.axes
@@ -164,6 +193,13 @@ def plot_generation(
         record: of ``tnnlab bench generation``.
         batch: which of its numbers of sequences.
         key: "time_s" or "state_bytes".
+
+    >>> from matplotlib.figure import Figure
+    >>> row = {"name": "etsc", "batch": 1, "state_bytes": 2**20}
+    >>> record, axes = {"rows": [{**row, "n": n} for n in (64, 128)]}, Figure().subplots()
+    >>> plot_generation(axes, record, batch=1, key="state_bytes")
+    >>> axes.lines[0].get_ydata()  # MiB: constant
+    array([1., 1.])
     """
     label, unit = UNITS[key]
     for name, (title, colour, marker) in DECODER_STYLES.items():
@@ -181,6 +217,14 @@ def crossovers(record: Mapping[str, Any], causal: bool = True) -> list[tuple[int
     Returns:
         ``(n, fastest method, time of auto / time of the fastest)``, forward and backward, at the
         most common number of channels.
+
+    >>> row = {"kind": "product", "causal": True, "pass": "forward+backward", "channels": 4, "n": 9}
+    >>> rows = [
+    ...     {**row, "name": "dense", "time_s": 1.0, "auto": False},
+    ...     {**row, "name": "fft", "time_s": 1.5, "auto": True},
+    ... ]
+    >>> crossovers({"rows": rows, "config": {"channels": [4]}})
+    [(9, 'dense', 1.5)]
     """
     found: dict[int, list[dict[str, Any]]] = {}
     channels = record["config"]["channels"][0]

@@ -24,6 +24,11 @@ def measure(call: Call, device: torch.device, *, seconds: float = 1.0) -> dict[s
     Returns:
         ``time_s`` (the median), ``low_s`` and ``high_s`` (quartiles), ``samples``, ``peak_bytes``
         (see :func:`peak_bytes`).
+
+    >>> x = torch.ones(100)
+    >>> found = measure(lambda number: x + number, torch.device("cpu"), seconds=0.01)
+    >>> sorted(found), found["low_s"] <= found["time_s"] <= found["high_s"]
+    (['high_s', 'low_s', 'peak_bytes', 'samples', 'time_s'], True)
     """
     for number in range(2):  # compiles, tunes and allocates what later calls find ready
         once = elapsed(call, device, number, 1)
@@ -45,7 +50,11 @@ def measure(call: Call, device: torch.device, *, seconds: float = 1.0) -> dict[s
 
 
 def elapsed(call: Call, device: torch.device, first: int, calls: int) -> float:
-    """Seconds for each of so many calls, one after the other, numbered from ``first``."""
+    """Seconds for each of so many calls, one after the other, numbered from ``first``.
+
+    >>> elapsed(lambda number: torch.ones(100) + number, torch.device("cpu"), 0, calls=3) > 0
+    True
+    """
     if device.type != "cuda":
         start = time.perf_counter()
         for number in range(first, first + calls):
@@ -66,6 +75,9 @@ def peak_bytes(call: Callable[[], Any], device: torch.device) -> int:
 
     As PyTorch's allocators count them: tensors, and the workspaces that GPU libraries ask PyTorch
     for. Scratch memory inside a CPU library (MKL's FFT) is not seen.
+
+    >>> peak_bytes(lambda: torch.ones(1000), torch.device("cpu"))
+    4000
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -87,7 +99,12 @@ def peak_bytes(call: Callable[[], Any], device: torch.device) -> int:
 
 @contextmanager
 def settings(threads: int | None, *, tf32: bool) -> Iterator[None]:
-    """Run with so many CPU threads (None: as it is), and float32 products as TF32 or not."""
+    """Run with so many CPU threads (None: as it is), and float32 products as TF32 or not.
+
+    >>> with settings(1, tf32=False):
+    ...     torch.get_num_threads(), torch.get_float32_matmul_precision()
+    (1, 'highest')
+    """
     before = torch.get_num_threads(), torch.get_float32_matmul_precision()
     torch.set_num_threads(threads or before[0])
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
@@ -104,6 +121,9 @@ def speed_limits(device: torch.device, dtype: torch.dtype) -> dict[str, float]:
     Returns:
         ``copy_bytes_per_s``, of a large tensor, reads and writes counted, and
         ``matmul_flop_per_s``, of large square matrices of this dtype.
+
+    >>> sorted(speed_limits(torch.device("cpu"), torch.float32))
+    ['copy_bytes_per_s', 'matmul_flop_per_s']
     """
     cuda = device.type == "cuda"
     source = torch.empty(2**28 if cuda else 2**24, dtype=torch.float32, device=device)

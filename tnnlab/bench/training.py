@@ -33,6 +33,9 @@ class TrainingBench:
         config: of the TNN; the others are as large.
         threads: of a CPU; None: as many as PyTorch takes.
         seconds: spent on each measurement.
+
+    >>> TrainingBench("cpu", "fp32", batch=1, length=64).config.width
+    512
     """
 
     device: str
@@ -86,6 +89,13 @@ def bench_training(bench: TrainingBench, preset: str, command: str, report: Call
 
     Returns:
         the record, as :func:`tnnlab.results.write_record` takes it.
+
+    >>> from tnnlab.models import TNNConfig
+    >>> small = TNNConfig(vocab_size=64, depth=1, width=64, glu_width=64)
+    >>> bench = TrainingBench("cpu", "fp32", 1, 16, config=small, seconds=0.001)
+    >>> record = bench_training(bench, "smoke", "tnnlab bench training", lambda row: None)
+    >>> record["status"], len(record["rows"])
+    ('complete', 7)
     """
     begun = time.perf_counter()
     device = torch.device(bench.device)

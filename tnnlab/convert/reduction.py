@@ -18,10 +18,10 @@ CHUNK_BYTES = 2**28  # of Hankel matrices at once
 
 
 class ReducedStateSpace(StateSpace):
-    """A :class:`StateSpace` that knows how far it may be, and is, from the kernel it came from.
+    """A :class:`~tnnlab.convert.StateSpace` that knows how far it may be, and is, from its kernel.
 
     Args:
-        A, B, C, direct: as for :class:`StateSpace`.
+        A, B, C, direct: as for :class:`~tnnlab.convert.StateSpace`.
         hankel_values: σ, ``(channels, n - 1)``, descending.
         orders: states that each channel uses, ``(channels,)``; the rest of its rows is zero.
         bound: ``2 Σ_{j>h} σ_j``, ``(channels,)``: no frequency is off by more.
@@ -63,7 +63,8 @@ def reduce(
         tolerance: for each channel the smallest h with ``bound ≤ tolerance · max |spectrum|``.
 
     Returns:
-        a :class:`ReducedStateSpace`, in float64. ``.diagonal()`` gives it O(h) steps.
+        a :class:`~tnnlab.convert.reduction.ReducedStateSpace`, in float64. ``.diagonal()`` gives
+        it O(h) steps.
 
     Raises:
         ValueError: neither or both of order and tolerance, or one outside its range.

@@ -33,7 +33,8 @@ def vandermonde_fit(
         dtype: float32 or float64, of the arithmetic: what is lost to rounding depends on it.
 
     Returns:
-        a :class:`DiagonalSSM`, exact where h ≥ n - 1 and the matrix is far from singular.
+        a :class:`~tnnlab.convert.DiagonalSSM`, exact where h ≥ n - 1 and the matrix is far from
+        singular.
 
     >>> system = vandermonde_fit(torch.tensor([[9.0, 4.0, 2.0, 1.0]]), torch.tensor([0.5, 0.9]))
     >>> system.kernel(4).round(decimals=6)

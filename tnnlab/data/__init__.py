@@ -1,13 +1,19 @@
 """Text to token windows: corpora, tokenizers, a token cache, batches and evaluation metrics.
 
-train = tokenize(load_corpus("stdlib"), load_tokenizer("bytes"), "train")
-inputs, targets = Batches(train, length=256, batch_size=8, seed=0).batch(0)  # both (8, 256)
+>>> from tnnlab.data import Batches, load_tokenizer
+>>> tokens = load_tokenizer("bytes").encode("Any text will do. " * 100)
+>>> inputs, targets = Batches(tokens, length=256, batch_size=8, seed=0).batch(0)
+>>> inputs.shape, targets.shape
+(torch.Size([8, 256]), torch.Size([8, 256]))
+
+For a corpus, ``tokenize(load_corpus("stdlib"), load_tokenizer("bytes"), "train")`` takes the place
+of the tokens.
 """
 
 from tnnlab.data.batches import Batches, evaluation_windows
 from tnnlab.data.bigram import bigram_loss
 from tnnlab.data.cache import TokenArray, tokenize
-from tnnlab.data.corpora import CORPUS_NAMES, SPLITS, Corpus, load_corpus
+from tnnlab.data.corpora import CORPUS_NAMES, SPLITS, Corpus, Segment, load_corpus
 from tnnlab.data.metrics import evaluation_metrics
 from tnnlab.data.tokenizers import (
     TOKENIZER_NAMES,
@@ -22,6 +28,7 @@ __all__ = [
     "TOKENIZER_NAMES",
     "Batches",
     "Corpus",
+    "Segment",
     "TokenArray",
     "Tokenizer",
     "bigram_loss",

@@ -8,8 +8,8 @@ def check_name(kind: str, given: str, allowed: Sequence[str]) -> None:
     """Raise ValueError unless ``given`` is one of ``allowed``.
 
     The message lists the allowed names, and the nearest one where there is one:
-    ``unknown corpus 'wikitext': choose one of stdlib, text, wikitext103 (did you mean
-    'wikitext103'?)``.
+    ``unknown corpus 'wikitext': choose one of stdlib, text, wikipedia, wikitext103 (did you
+    mean 'wikitext103'?)``.
     """
     if given in allowed:
         return

@@ -20,9 +20,9 @@ _UNKNOWN = re.compile("( ?<unk>)")
 _TITLE = re.compile(r" = (.+) = $")
 _SECTION = re.compile(r" (?:= ){2,}(.+?)(?: =){2,} $")
 _LAYOUT = (
-    "text files (.txt, plain or .xz or .gz) in which each article begins with a line ' = Title = ' "
-    "after an empty line, its title once more, and then its text as plain paragraphs, as in the "
-    "data set wikimedia/wikipedia on the Hugging Face hub (CC BY-SA)"
+    "text files (.txt; plain, .xz or .gz) in which each article begins with a line ' = Title = ' "
+    "after an empty line, then an empty line, the title once more, an empty line, and the text, a "
+    "paragraph a line"
 )
 
 
@@ -62,7 +62,9 @@ class WikipediaCorpus(Corpus):
             given = "TNNLAB_DATA is not set" if folder is None else f"no folder {str(folder)!r}"
             raise FileNotFoundError(
                 f"no articles for the corpus 'wikipedia': {given}. Put {_LAYOUT}, into "
-                "$TNNLAB_DATA/wikipedia, or give the path of a folder that holds them"
+                "$TNNLAB_DATA/wikipedia, or give the path of such a folder. A public source of "
+                "articles is the data set wikimedia/wikipedia on the Hugging Face hub (CC BY-SA; "
+                "its columns title and text)"
             )
         self.articles = TextCorpus(folder)
         self.wikitext = WikiText103()

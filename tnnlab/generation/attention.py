@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tnnlab.attention import Attention
+from tnnlab.attention import Attention, LearnedPositions, distance_bias
 from tnnlab.generation.memory import Memory
 
 
@@ -52,11 +52,50 @@ class KeyValueCache(Memory):
         real = torch.ones_like(x[..., 0], dtype=torch.bool) if mask is None else mask
         self.real.index_copy_(1, places, real)
         end = self.capacity if self.static and n == 1 else self.first + n
-        earlier = torch.arange(end, device=x.device) <= places[:, None]
+        distance = places[:, None] - torch.arange(end, device=x.device)
+        allowed = (distance >= 0) & self.real[:, None, None, :end]
+        if self.attention.positions == "alibi":
+            bias = distance_bias(distance, self.attention.heads, q.dtype)
+            allowed = bias.masked_fill(~allowed, -torch.inf)
         y = F.scaled_dot_product_attention(
             q,
             self.keys[:, :, :end].to(q.dtype),
             self.values[:, :, :end].to(q.dtype),
-            attn_mask=earlier & self.real[:, None, None, :end],
+            attn_mask=allowed,
         )
         return cast(Tensor, self.attention.o(y.transpose(1, 2).flatten(2)))
+
+
+class NextPositions(Memory):
+    """Learned positions that go on counting: each sequence's real ones, as its padding was.
+
+    Args:
+        positions: of the model.
+        capacity: positions that will be asked for.
+
+    Shape: ``(batch, n, width)``, n new positions, to the same; ``mask (batch, n)``, True at real
+    ones.
+
+    Raises:
+        ValueError: the model has learned fewer positions.
+    """
+
+    states = ("count",)
+    count: Tensor
+
+    def __init__(self, positions: LearnedPositions, capacity: int) -> None:
+        super().__init__()
+        positions.check(capacity)
+        self.positions = positions
+        zero = torch.zeros(0, 1, dtype=torch.long, device=positions.weight.device)
+        self.register_buffer("count", zero, False)
+
+    def prepare(self, first: int, n: int) -> None:
+        super().prepare(first, n)
+        self.positions.check(first + n)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        real = torch.ones_like(x[..., 0], dtype=torch.bool) if mask is None else mask
+        counted = self.count + real.cumsum(1)
+        self.count.copy_(counted[:, -1:])
+        return x + self.positions.vectors((counted - 1).clamp(min=0))

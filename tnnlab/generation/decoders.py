@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tnnlab._names import nearest
-from tnnlab.attention import Attention
+from tnnlab.attention import Attention, LearnedPositions
 from tnnlab.convert import DiagonalSSM, StateSpace
 from tnnlab.convert.model import ConvertedLM
 from tnnlab.convert.one import convert_operator, toeplitz
-from tnnlab.generation.attention import KeyValueCache
+from tnnlab.generation.attention import KeyValueCache, NextPositions
 from tnnlab.generation.memory import Memory, Streaming, substitute
 from tnnlab.generation.online import Online, check_room
 from tnnlab.generation.recurrent import Recurrent
@@ -190,6 +190,8 @@ def make_decoder(
     def remember(module: nn.Module) -> Memory | None:
         if isinstance(module, nn.Conv1d):
             return ShortConvolution(_twin(module))
+        if isinstance(module, LearnedPositions):
+            return NextPositions(_twin(module), length)
         if isinstance(module, Attention) and name in ("window", "online"):
             return KeyValueCache(_twin(module), length)
         return make(toeplitz(module)) if _remembers(module) else None

@@ -15,6 +15,7 @@ from tnnlab.convert import DiagonalSSM, StateSpace
 from tnnlab.generation.memory import Memory
 from tnnlab.generation.online import BLOCK, Online
 from tnnlab.generation.recurrent import Recurrent
+from tnnlab.generation.sampling import Sampler
 from tnnlab.generation.window import Window
 from tnnlab.layers import GTU, TNNBlock
 from tnnlab.models import CausalLM
@@ -40,7 +41,7 @@ def fused_logits(lm: CausalLM) -> Callable[[Tensor], Tensor]:
     Args:
         lm: its operators remember; see :func:`refuse_fusion`.
     """
-    from tnnlab.generation._triton import gated_product, normed_pair, normed_product
+    from tnnlab.generation._triton import embed, gated_product, normed_pair, normed_product
 
     blocks = [cast(TNNBlock, block) for block in lm.blocks]
     gtus = [cast(GTU, block.gtu) for block in blocks]
@@ -49,7 +50,7 @@ def fused_logits(lm: CausalLM) -> Callable[[Tensor], Tensor]:
     embedding, gain = lm.embedding.weight, lm.config.width**0.5
 
     def logits(tokens: Tensor) -> Tensor:
-        x = embedding[tokens] * gain
+        x = embed(tokens, embedding, gain)
         for gtu, step, glu in layers:
             u, v = normed_pair(x, gtu.u_proj, gtu.v_proj, both=True)
             x = gated_product(u, step(v), gtu.o, x)
@@ -59,6 +60,16 @@ def fused_logits(lm: CausalLM) -> Callable[[Tensor], Tensor]:
         return normed_product(x, embedding)
 
     return logits
+
+
+def fused_step(lm: CausalLM, sampler: Sampler) -> Callable[[Tensor], None]:
+    """Replace each of ``tokens (batch,)`` by the one drawn after it."""
+    from tnnlab.generation._triton import greedy
+
+    logits = fused_logits(lm)
+    if sampler.temperature == 0:
+        return lambda tokens: greedy(logits(tokens), tokens)
+    return lambda tokens: cast(None, tokens.copy_(sampler(logits(tokens))))
 
 
 def memory_step(memory: Memory) -> Callable[[Tensor], Tensor]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tnnlab.generation.decoders import Decoder, StreamingLM
-from tnnlab.generation.fused import fused_logits, refuse_fusion
+from tnnlab.generation.fused import fused_step, refuse_fusion
 from tnnlab.generation.sampling import Sampler
 
 
@@ -92,10 +92,10 @@ def static_step(
     for memory in decoder.memories:
         memory.static = True
     lm = decoder.module
-    few = fused_logits(lm) if fused and refuse_fusion(lm) is None else None
+    if fused and refuse_fusion(lm) is None:
+        return fused_step(lm, sampler)
 
     def step(tokens: Tensor) -> None:
-        logits = few(tokens) if few else lm.next_logits(tokens[:, None])
-        tokens.copy_(sampler(logits))
+        tokens.copy_(sampler(lm.next_logits(tokens[:, None])))
 
     return step

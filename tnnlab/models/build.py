@@ -100,6 +100,15 @@ def check_mixer(config: TNNConfig) -> None:
         raise ValueError(
             f"mixer is 'gtu' with operator 'attention', which takes its place; got {config.mixer!r}"
         )
+    if config.learned_positions and (
+        config.operator != "attention" or config.operator_options.get("positions") != "none"
+    ):
+        raise ValueError(
+            "learned_positions is for operator 'attention' with operator_options "
+            "{'positions': 'none'}: elsewhere position lives in the operator; got "
+            f"{config.learned_positions} with operator {config.operator!r}, options "
+            f"{config.operator_options}"
+        )
     if config.mixer == "s4" and config.expansion != 1:
         raise ValueError(
             f"expansion is 1 with mixer 's4', which has no projection; got {config.expansion}"

@@ -29,7 +29,10 @@ class SequenceClassifier(TokenModel):
         self.head = nn.Linear(config.width, config.classes)
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Scores: tokens ``(batch, n)`` to ``(batch, classes)``; mask as for :meth:`features`."""
+        """Scores: tokens ``(batch, n)`` to ``(batch, classes)``.
+
+        ``mask``: as for :meth:`~tnnlab.models.trunk.TokenModel.features`.
+        """
         return self.head(POOLINGS[self.config.pooling](self.features(tokens, mask), mask))
 
 

@@ -9,7 +9,7 @@ from tnnlab.norms import BLOCK_NORMS, NORMS, lookup
 from tnnlab.operators.rpe import ACTIVATIONS
 
 # Counts are at least 1, but for these.
-_MAY_BE_ZERO = ("rpe_depth", "glu_width")
+_MAY_BE_ZERO = ("rpe_depth", "glu_width", "learned_positions")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,11 @@ class TNNConfig:
         dropout: on embeddings and on each mixer's output; in [0, 1).
         mixer: the layer around the operator: "gtu", "s4" (takes expansion 1) or "hyena" (order 2).
         operator_options: options of the operator's class that are not listed here, by name: for
-            "rtf" ``{"order": 64, "length": 1024}``, for "attention" ``{"heads": 8}``.
+            "rtf" ``{"order": 64, "length": 1024}``, for "attention" ``{"heads": 8, "positions":
+            "rotary"}`` ("alibi", "none").
+        learned_positions: for "attention" with positions "none": how many positions have a learned
+            vector, added to the embedding (:class:`tnnlab.attention.LearnedPositions`); longer
+            texts are refused. 0: none.
 
     ``rpe_…``, ``normalize_lags``, ``decay`` and ``learned_decay`` go to the operators that have
     them; the others ignore them.
@@ -69,6 +73,7 @@ class TNNConfig:
     dropout: float = 0.1
     mixer: str = "gtu"
     operator_options: dict[str, Any] = field(default_factory=dict, hash=False)
+    learned_positions: int = 0
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -53,7 +53,8 @@ class CausalLM(TokenModel):
     def next_logits(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """Scores of the token after the last: ``(batch, n)`` integers to ``(batch, vocab_size)``.
 
-        ``mask`` as in :meth:`features`: shorter texts stand at the right, padding at the left.
+        ``mask`` as in :meth:`~tnnlab.models.trunk.TokenModel.features`: shorter texts stand at the
+        right, padding at the left.
         """
         return F.linear(self.features(tokens, mask)[:, -1], self.embedding.weight)
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from tnnlab.attention import LearnedPositions
 from tnnlab.models.build import make_block
 from tnnlab.models.config import TNNConfig
 from tnnlab.norms import BLOCK_NORMS, normalize
@@ -32,6 +33,8 @@ class Trunk(Pretrained):
         super().__init__()
         self.config = config
         self.embedding = embedding
+        rows = config.learned_positions
+        self.positions = LearnedPositions(rows, config.width) if rows else None
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             make_block(config, causal=causal, axes=axes) for _ in range(config.depth)
@@ -39,7 +42,10 @@ class Trunk(Pretrained):
         self.norm = BLOCK_NORMS[config.norm](config.width) if config.pre_norm else nn.Identity()
 
     def mix(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Dropout, blocks, norm: ``(batch, n, width)`` to the same."""
+        """Learned positions where there are some, dropout, blocks, norm: ``(batch, n, width)`` to
+        the same."""
+        if self.positions is not None:
+            x = self.positions(x, mask)
         x = self.dropout(x)
         for block in self.blocks:
             x = block(x, mask)
@@ -48,7 +54,8 @@ class Trunk(Pretrained):
 
 class TokenModel(Trunk):
     """A model that reads tokens. No positional embedding: position lives in the kernels, so it
-    runs at any length. The embedding starts from N(0, 1/width) and is scaled by √width.
+    runs at any length (attention with ``learned_positions`` excepted). The embedding starts from
+    N(0, 1/width) and is scaled by √width.
 
     Padding: what stands where ``mask`` is False changes no feature elsewhere. How *much* padding
     there is changes nothing either where a longer kernel extends a shorter one (TNO, S4D, Hyena,

@@ -34,6 +34,8 @@ class ToeplitzOperator(nn.Module, ABC):
     Attributes:
         extends: whether ``kernel(m)`` extends ``kernel(n)`` for all m > n, so that there is one
             kernel, of which a length shows a part.
+        is_state_space: whether its parameters are those of a recurrence, which a training run
+            gives a learning rate of their own and no weight decay.
 
     >>> class Shift(ToeplitzOperator):  # y[i] = x[i - 1]
     ...     def kernel(self, n):
@@ -45,6 +47,7 @@ class ToeplitzOperator(nn.Module, ABC):
     """
 
     extends: bool = True
+    is_state_space: bool = False
 
     def __init__(self, channels: int, *, causal: bool) -> None:
         super().__init__()

@@ -49,6 +49,7 @@ class RTF(ToeplitzOperator):
     """
 
     extends = False  # beyond L
+    is_state_space = True
 
     def __init__(
         self,

@@ -49,6 +49,8 @@ class S4D(ToeplitzOperator):
     (torch.Size([2, 10, 4]), torch.Size([4, 19]))
     """
 
+    is_state_space = True
+
     def __init__(
         self,
         channels: int,

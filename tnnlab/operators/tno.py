@@ -65,7 +65,7 @@ class TNO(ToeplitzOperator):
         self.gamma = nn.Parameter(torch.randn(channels)) if learned_decay else None
 
     def lags(self, n: int) -> Tensor:
-        """The lags of :meth:`kernel`, as integers: ``(n,)`` if causal, else ``(2n - 1,)``."""
+        """The lags of the kernel, as integers: ``(n,)`` if causal, else ``(2n - 1,)``."""
         if n < 1:
             raise ValueError(f"a kernel has a length n ≥ 1; got {n}")
         return torch.arange(0 if self.causal else 1 - n, n, device=self.rpe.pos_proj.weight.device)

@@ -1,4 +1,4 @@
-"""Rational transfer functions: a few coefficients, a kernel of any length.
+"""Rational transfer functions: a few coefficients, a kernel of any length. ::
 
     H(z) = h_0 + (b_1 z⁻¹ + … + b_s z⁻ˢ) / (1 + a_1 z⁻¹ + … + a_s z⁻ˢ)
 

@@ -1,4 +1,4 @@
-"""Linear state spaces: their taps, and what a sequence leaves in their states.
+"""Linear state spaces: their taps, and what a sequence leaves in their states. ::
 
     s_i = A s_{i-1} + B x_i,    y_i = D x_i + C s_{i-1},    so taps D, C B, C A B, C A² B, …
 

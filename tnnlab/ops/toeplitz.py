@@ -46,8 +46,8 @@ class Choice(NamedTuple):
     ('fft', True)
     """
 
-    method: str
-    reason: str
+    method: str  #: as :func:`toeplitz_matmul` takes it
+    reason: str  #: in words
 
 
 def choose_method(

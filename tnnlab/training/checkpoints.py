@@ -51,7 +51,7 @@ class Progress:
         training_s: the part of it spent in updates.
         data: SHA-256 of each split's tokens.
         window: (loss, gradient norm) of the updates since the last line of metrics.
-        best: step and loss_per_token of the best evaluation that has a checkpoint.
+        best: step and criterion of the best evaluation that has a checkpoint.
         random: digest of torch's random state on the main process.
     """
 

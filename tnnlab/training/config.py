@@ -10,8 +10,9 @@ from typing import Any, Literal, get_args
 
 from tnnlab._names import nearest
 from tnnlab.data.corpora import CORPUS_NAMES
+from tnnlab.data.lra import TASK_NAMES
 from tnnlab.data.tokenizers import TOKENIZER_NAMES
-from tnnlab.models import TNNConfig
+from tnnlab.models import ClassifierConfig, ImageConfig, TNNConfig
 from tnnlab.training.errors import ConfigError
 
 Schedule = Literal["inverse-square-root", "cosine", "warmup-stable-decay"]
@@ -77,6 +78,8 @@ class TrainingConfig:
         batch_size: samples per update, over all devices and micro-batches.
         accumulate: micro-batches per update; divides ``batch_size``, saves memory.
         learning_rate: peak learning rate of AdamW.
+        kernel_learning_rate: the same for the numbers of a state space ("rtf", "s4d"), which also
+            have no weight decay; null: as all others, but at most 1e-3.
         schedule: how the learning rate moves: see :mod:`tnnlab.training.schedules`.
         warmup: updates of linear warm-up from ``warmup_from`` to the peak.
         warmup_from: learning rate of the first update where there is a warm-up.
@@ -101,6 +104,7 @@ class TrainingConfig:
     batch_size: int = 32
     accumulate: int = 1
     learning_rate: float = 5e-4
+    kernel_learning_rate: float | None = None
     schedule: Schedule = "cosine"
     warmup: int = 100
     warmup_from: float = 1e-7
@@ -129,6 +133,10 @@ class TrainingConfig:
             _at_least(f"training.{key}", getattr(self, key), 0)
         for beta in self.betas:
             _between("training.betas", beta, 0, 1)
+        _check(
+            self.kernel_learning_rate is None or self.kernel_learning_rate > 0,
+            f"training.kernel_learning_rate is {self.kernel_learning_rate}; it is above 0, or null",
+        )
         _check(
             self.learning_rate > 0 and (self.clip is None or self.clip > 0),
             f"training.learning_rate ({self.learning_rate}) and training.clip ({self.clip}) "
@@ -202,6 +210,48 @@ class EvaluationConfig:
 
 
 @dataclass
+class TaskConfig:
+    """Which task of the Long Range Arena.
+
+    Attributes:
+        task: as :func:`tnnlab.data.lra.load_task` names it.
+        options: of the task's loader, by name: ``{source: generated, samples: 1000}``.
+        length: what sequences are padded to; null for images, and for batches that are as long as
+            their longest sample.
+    """
+
+    task: str = "listops"
+    options: dict[str, Any] = field(default_factory=dict)
+    length: int | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("data.task", self.task, TASK_NAMES)
+        _at_least("data.length", self.length, 1)
+
+
+@dataclass
+class TaskEvaluationConfig:
+    """What is looked at while a classifier is being trained.
+
+    Attributes:
+        every: updates between two evaluations (also before the first and after the last one).
+        limit: first samples of the validation and test splits to evaluate, up to a whole batch;
+            null: all of them.
+        batch_size: samples per forward pass, per device.
+        test: whether to evaluate the test split too, once, at the end.
+    """
+
+    every: int = 1000
+    limit: int | None = None
+    batch_size: int = 64
+    test: bool = True
+
+    def __post_init__(self) -> None:
+        for key in ("every", "limit", "batch_size"):
+            _at_least(f"evaluation.{key}", getattr(self, key), 1)
+
+
+@dataclass
 class RunConfig:
     """One run, complete: with the code and the text it gives the same numbers again (on a CPU).
 
@@ -214,6 +264,7 @@ class RunConfig:
         data: the text.
         training: the updates.
         evaluation: the looks at it.
+        kind: "language"; see :data:`KINDS` for the others.
     """
 
     name: str = "unnamed"
@@ -224,9 +275,14 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    kind: str = field(default="language", init=False)
 
     def __post_init__(self) -> None:
         _at_least("seed", self.seed, 0)
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        """Refuse what does not go together."""
         _check(
             not self.evaluation.baseline or self.data.tokenizer == "bytes",
             "evaluation.baseline counts pairs of bytes: it needs data.tokenizer 'bytes', "
@@ -246,20 +302,69 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunConfig":
-        """The inverse of :meth:`to_dict`; missing keys take their defaults.
+        """The inverse of :meth:`to_dict`; missing keys take their defaults. The result is of the
+        class of its kind (:data:`KINDS`).
 
         Raises:
             ConfigError: a key is unknown (the message names the nearest), or a value cannot work.
         """
-        refuse_unknown(values)
-        sections = {item.name: type(getattr(cls(), item.name)) for item in fields(cls)}
+        values = dict(values)
+        run = run_class(values.pop("kind", cls.kind))
+        refuse_unknown(values, run)
+        sections = {item.name: type(getattr(run(), item.name)) for item in fields(run)}
         build = {k: t(**values[k]) for k, t in sections.items() if k in values and is_dataclass(t)}
-        return cls(**{**values, **build})
+        return run(**{**values, **build})
+
+
+@dataclass
+class ClassifierRun(RunConfig):
+    """A run of a classifier of sequences, or of pairs of them.
+
+    Attributes:
+        model: the network.
+        data: the task.
+        evaluation: the looks at it.
+    """
+
+    model: ClassifierConfig = field(default_factory=lambda: ClassifierConfig(16, classes=10))
+    data: TaskConfig = field(default_factory=TaskConfig)  # pyright: ignore
+    evaluation: TaskEvaluationConfig = field(default_factory=TaskEvaluationConfig)  # pyright: ignore
+    kind: str = field(default="classifier", init=False)
+
+    def _check_parts(self) -> None:
+        _check(
+            not (self.model.causal and self.model.norm == "batch"),
+            "model.norm is 'batch', whose statistics show a causal model the future: "
+            "take 'rms' or 'layer'",
+        )
+
+
+@dataclass
+class ImageRun(ClassifierRun):
+    """A run of a classifier of images."""
+
+    model: ImageConfig = field(default_factory=lambda: ImageConfig(classes=10))
+    data: TaskConfig = field(default_factory=lambda: TaskConfig("image"))  # pyright: ignore
+    kind: str = field(default="image", init=False)
+
+
+#: Kinds of runs, as the first key of a recipe names them.
+KINDS: dict[str, type[RunConfig]] = {
+    "language": RunConfig,
+    "classifier": ClassifierRun,
+    "image": ImageRun,
+}
+
+
+def run_class(kind: str) -> type[RunConfig]:
+    """The configuration of a kind of run; ConfigError where there is none."""
+    _one_of("kind", kind, tuple(KINDS))
+    return KINDS[kind]
 
 
 def refuse_unknown(values: Mapping[str, Any], schema: Any = RunConfig, prefix: str = "") -> None:
     """Raise :class:`ConfigError` for the first key that ``schema`` (a dataclass) does not have."""
-    sections = {item.name: getattr(schema(), item.name) for item in fields(schema)}
+    sections = {item.name: getattr(schema(), item.name) for item in fields(schema) if item.init}
     for key, value in values.items():
         if key not in sections:
             hint = nearest(prefix + str(key), (prefix + name for name in sections))

@@ -23,11 +23,13 @@ class HeldOut:
         tokens: array of token ids.
         words: words in their text, counted as its corpus does.
         bytes: UTF-8 bytes in their text.
+        scored: which tokens are targets; None: all.
     """
 
     tokens: np.ndarray
     words: int
     bytes: int
+    scored: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -35,13 +37,18 @@ class HeldOut:
     ) -> "HeldOut":
         """The first ``limit`` tokens of a tokenized split (all of it for None)."""
         if limit is None or limit >= len(split):
-            return cls(split.tokens, split.words, split.bytes)
-        tokens = split.tokens[:limit]
-        end = tokenizer.end_of_text
-        documents = np.split(tokens, np.flatnonzero(tokens == end))
+            return cls(split.tokens, split.words, split.bytes, split.scored)
+        tokens, end = split.tokens[:limit], tokenizer.end_of_text
+        scored = None if split.scored is None else split.scored[:limit]
+        kept = tokens if scored is None else tokens[scored]
+        documents = np.split(kept, np.flatnonzero(kept == end))
         texts = [tokenizer.decode(document[document != end]) for document in documents]
-        words = sum(corpus.count_words(text) for text in texts)
-        return cls(tokens, words, sum(len(text.encode()) for text in texts))
+        size = sum(len(text.encode()) for text in texts)
+        if scored is None:
+            words = sum(corpus.count_words(text) for text in texts)
+        else:  # words of another tokenization: in proportion
+            words = max(1, round(split.words * size / split.bytes))
+        return cls(tokens, words, size, scored)
 
 
 def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
@@ -72,7 +79,9 @@ def evaluate(
     was_training = model.training
     model.eval()
     nats, count = 0.0, 0
-    windows = evaluation_windows(held_out.tokens, length=length, batch_size=batch_size)
+    windows = evaluation_windows(
+        held_out.tokens, length=length, batch_size=batch_size, scored=held_out.scored
+    )
     for index, (inputs, targets, mask) in enumerate(windows):
         if index % accelerator.num_processes == accelerator.process_index:
             inputs, targets, mask = (t.to(accelerator.device) for t in (inputs, targets, mask))

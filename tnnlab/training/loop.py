@@ -7,12 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tnnlab.data import bigram_loss
 from tnnlab.results import write_record
 from tnnlab.training.checkpoints import write_json
 from tnnlab.training.config import RunConfig
 from tnnlab.training.errors import Interrupted, NonFiniteLoss
-from tnnlab.training.evaluation import draw_samples, evaluate, token_losses
 from tnnlab.training.record import make_record
 from tnnlab.training.schedules import learning_rate
 from tnnlab.training.setup import Run, prepare
@@ -27,7 +25,7 @@ def train(
     command: str | None = None,
     progress_bar: bool | None = None,
 ) -> dict[str, Any]:
-    """Train a language model, and leave all that came of it in one folder.
+    """Train a model, and leave all that came of it in one folder.
 
     ``out`` holds ``metrics.jsonl``, ``tensorboard/`` and ``checkpoints/`` while it runs, and in the
     end ``model/`` (weights, configuration, tokenizer) and ``result.json`` (the result record).
@@ -53,7 +51,7 @@ def train(
     try:
         with StopRequest() as stop:
             fit(run, stop, command)
-        if "test" in run.held_out:
+        if config.evaluation.test:
             measure(run, "test")
         return finish(run, command, "complete")
     except NonFiniteLoss as error:
@@ -106,13 +104,13 @@ def update(run: Run) -> None:
     """One step of the optimiser, on ``accumulate`` micro-batches; the device is not waited for."""
     accelerator, training = run.accelerator, run.config.training
     for group in run.optimizer.param_groups:
-        group["lr"] = learning_rate(run.at.step, training)
+        group["lr"] = learning_rate(run.at.step, training) * group["scale"]
     loss = norm = torch.zeros((), device=accelerator.device)
     for micro in range(training.accumulate):
-        batch = run.batches.batch(run.at.step * training.accumulate + micro)
-        inputs, targets = (to_device(tensor, accelerator.device) for tensor in batch)
+        batch = run.objective.batch(run.at.step * training.accumulate + micro)
+        batch = tuple(to_device(tensor, accelerator.device) for tensor in batch)
         with accelerator.accumulate(run.model):
-            micro_loss = token_losses(run.model(inputs), targets).mean()
+            micro_loss = run.objective.loss(run.model, batch)
             accelerator.backward(micro_loss)
             if accelerator.sync_gradients:
                 norm = accelerator.clip_grad_norm_(
@@ -123,7 +121,7 @@ def update(run: Run) -> None:
         loss = loss + micro_loss.detach() / training.accumulate
     run.window.add(loss, norm)
     run.at.step += 1
-    run.at.tokens += training.batch_size * run.config.data.length
+    run.at.tokens += run.objective.positions
     run.metrics.bar.update()
 
 
@@ -144,59 +142,43 @@ def report(run: Run) -> None:
 
 
 def look(run: Run) -> float:
-    """Evaluate on the validation split and draw texts; returns the loss in nats per token."""
+    """Evaluate on the validation split and draw texts; returns the criterion."""
     found = measure(run, "validation")
     if run.accelerator.is_main_process:
-        texts = draw_samples(
-            run.lm,
-            run.tokenizer,
-            run.config.evaluation,
-            seed=run.config.seed,
-            device=run.accelerator.device,
-        )
-        for number, text in enumerate(texts):
+        for number, text in enumerate(run.objective.samples(run.network)):
             run.metrics.log("sample", run.at.step, number=number, text=text)
     run.accelerator.wait_for_everyone()
-    return found["loss_per_token"]
+    return found[run.objective.criterion]
 
 
 def measure(run: Run, split: str) -> dict[str, float]:
     """Evaluate on one split, and report it."""
-    found = evaluate(
-        run.model,
-        run.held_out[split],
-        length=run.config.data.length,
-        batch_size=run.config.evaluation.batch_size,
-        accelerator=run.accelerator,
-    )
+    found = run.objective.measure(run.model, split)
     run.metrics.log(split, run.at.step, **found, elapsed_s=run.elapsed_s())
-    run.metrics.say(
-        f"step {run.at.step:>6}  {split} {found['loss_per_token']:.4f} nats per token, "
-        f"{found['bits_per_byte']:.4f} bits per byte"
-    )
+    run.metrics.say(f"step {run.at.step:>6}  {split} {run.objective.summary(found)}")
     return found
 
 
 def baseline(run: Run) -> None:
-    """The loss of a bigram model on the tokens that the model is evaluated on."""
-    if run.config.evaluation.baseline and run.accelerator.is_main_process:
-        loss = bigram_loss(
-            run.splits["train"], run.held_out["validation"].tokens, run.tokenizer.vocab_size
-        )
-        run.metrics.log("baseline", 0, model="bigram", loss_per_token=loss)
-        run.metrics.say(f"bigram model  validation {loss:.4f} nats per token")
+    """What a model that needs no training does on the same data."""
+    found = run.objective.baseline() if run.accelerator.is_main_process else None
+    if found is not None:
+        run.metrics.log("baseline", 0, **found)
+        values = ", ".join(f"{k} {v:.4f}" for k, v in found.items() if isinstance(v, float))
+        run.metrics.say(f"{found['model']}  validation {values}")
 
 
 def save(run: Run, loss: float | None) -> None:
-    """Write a checkpoint; ``loss`` is the validation loss at this very step, where it is known."""
+    """Write a checkpoint; ``loss`` is the criterion at this very step, where it is known."""
     at = run.at
     at.window = run.window.settled
     at.elapsed_s, run.began = run.elapsed_s(), time.perf_counter()
-    if loss is not None and (at.best is None or loss < at.best["loss_per_token"]):
-        at.best = {"step": at.step, "loss_per_token": loss}
+    criterion = run.objective.criterion
+    if loss is not None and (at.best is None or loss < at.best[criterion]):
+        at.best = {"step": at.step, criterion: loss}
 
     def write(folder: Path) -> None:
-        save_model(run, folder / "model")
+        run.objective.save(run.network, folder / "model")
         run.metrics.copy(folder)
         write_json(folder / "config.json", run.config.to_dict())
 
@@ -205,18 +187,12 @@ def save(run: Run, loss: float | None) -> None:
         run.checkpoints.prune(run.config.training.keep, at.best)
 
 
-def save_model(run: Run, folder: Path) -> None:
-    """What ``CausalLM.from_pretrained`` and ``tnnlab generate`` read."""
-    run.lm.save_pretrained(folder)
-    run.tokenizer.save(folder)
-
-
 def finish(run: Run, command: str | None, status: str) -> dict[str, Any]:
     """Write the result record, and the model where the run is complete."""
     record = make_record(run, command, status)
     if run.accelerator.is_main_process:
         if status == "complete":
-            save_model(run, run.out / "model")
+            run.objective.save(run.network, run.out / "model")
         write_record(run.out / "result.json", record)
     run.accelerator.wait_for_everyone()
     return record
@@ -224,6 +200,6 @@ def finish(run: Run, command: str | None, status: str) -> dict[str, Any]:
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """Without waiting for the copy, where the device can do that."""
-    if device.type == "cuda":
+    if device.type == "cuda" and not tensor.is_cuda:
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

@@ -1,8 +1,8 @@
 """Recipes: YAML files that describe a run, checked key by key before anything starts.
 
 A recipe is a file of this package (``lm-stdlib``) or any path to one. Its keys are the fields of
-:class:`tnnlab.training.RunConfig`; ``presets`` holds partial overrides by name. What a command line
-says comes last. Types are checked by jsonargparse.
+:class:`tnnlab.training.RunConfig`, or of the class that its ``kind`` names; ``presets`` holds
+partial overrides by name. What a command line says comes last. Types are checked by jsonargparse.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from typing import Any
 
 from tnnlab._extras import require
 from tnnlab._names import nearest
-from tnnlab.training.config import RunConfig, refuse_unknown
+from tnnlab.training.config import RunConfig, refuse_unknown, run_class
 from tnnlab.training.errors import ConfigError
 
 FOLDER = Path(__file__).parents[1] / "recipes"
@@ -45,6 +45,7 @@ def load_recipe(recipe: str) -> dict[str, Any]:
         raise ConfigError(f"{path} is no valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no keys")
+    values.setdefault("kind", RunConfig.kind)
     presets = values.setdefault("presets", {})
     if not isinstance(presets, dict) or FULL in presets or "preset" in values:
         raise ConfigError(
@@ -69,21 +70,26 @@ def read_recipe(
             of the wrong type, settings that cannot work together.
     """
     values = load_recipe(recipe)
-    presets = {FULL: {}, **values.pop("presets")}
-    check_keys(values, recipe)
+    run, presets = run_class(values.pop("kind")), {FULL: {}, **values.pop("presets")}
+    check_keys(values, recipe, run)
     for name, changes in presets.items():
-        check_keys(changes, f"{recipe}, preset {name}")
+        check_keys(changes, f"{recipe}, preset {name}", run)
     if preset not in presets:
         raise ConfigError(f"{recipe} has no preset {preset!r}: {nearest(preset, presets)}")
-    check_keys(overrides or {}, "overrides")
-    return build(merge(values, presets[preset], overrides or {}, {"preset": preset}))
+    check_keys(overrides or {}, "overrides", run)
+    return build(merge(values, presets[preset], overrides or {}, {"preset": preset}), run)
 
 
-def config_parser(**settings: Any) -> Any:
-    """A jsonargparse parser with an option for every field of :class:`RunConfig`."""
+def recipe_kind(recipe: str) -> type[RunConfig]:
+    """The class of the runs that a recipe describes; ConfigError as for :func:`load_recipe`."""
+    return run_class(load_recipe(recipe)["kind"])
+
+
+def config_parser(run: type[RunConfig], **settings: Any) -> Any:
+    """A jsonargparse parser with an option for every field of a run."""
     jsonargparse = require("jsonargparse", "train")
     parser = jsonargparse.ArgumentParser(exit_on_error=False, allow_abbrev=False, **settings)
-    parser.add_class_arguments(RunConfig)
+    parser.add_class_arguments(run)
     return parser
 
 
@@ -100,11 +106,11 @@ def parse_options(parser: Any, arguments: Sequence[str]) -> Any:
         raise ConfigError(one_line(error)) from error
 
 
-def build(values: Mapping[str, Any]) -> RunConfig:
+def build(values: Mapping[str, Any], run: type[RunConfig]) -> RunConfig:
     """Check types through jsonargparse, and ranges through the dataclasses."""
-    parser = config_parser()
+    parser = config_parser(run)
     try:
-        return RunConfig(**vars(parser.instantiate(parser.parse_object(dict(values)))))
+        return run(**vars(parser.instantiate(parser.parse_object(dict(values)))))
     except argparse.ArgumentError as error:
         raise ConfigError(one_line(error)) from error
     except ConfigError:
@@ -113,12 +119,12 @@ def build(values: Mapping[str, Any]) -> RunConfig:
         raise ConfigError(f"model.{error}") from error
 
 
-def check_keys(values: Any, where: str) -> None:
+def check_keys(values: Any, where: str, run: type[RunConfig]) -> None:
     """Refuse unknown keys of a recipe or of one of its presets."""
     try:
         if not isinstance(values, Mapping):
             raise ConfigError(f"it holds no keys but {values!r}")
-        refuse_unknown(values)
+        refuse_unknown(values, run)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
 

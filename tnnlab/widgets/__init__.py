@@ -1,6 +1,6 @@
 """Interactive explorers: sliders beside a drawing, alive with and without a kernel.
 
-Each name is loaded when it is first used; `Explorer` needs anywidget (the extra `book`).
+Each name is loaded when it is first used; `Explorer` needs anywidget (the extra ``book``).
 """
 
 from typing import TYPE_CHECKING

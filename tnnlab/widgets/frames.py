@@ -81,7 +81,7 @@ class Panel:
 
     Args:
         title: what is shown.
-        curves: any number of `Curve` (at most four `line`s stay distinguishable).
+        curves: any number of `Curve` (at most four lines stay distinguishable).
         image: an `Image` instead of curves.
         x_label, y_label: axis labels with units.
         x_scale, y_scale: "linear" or "log".

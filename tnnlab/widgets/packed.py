@@ -3,7 +3,7 @@
 The file is safetensors: a header in JSON, then the tensors. A matrix ``name`` of the network is
 int8, with a float32 scale for each of its rows (``name.scale``), so that W = scale ⊙ int8; float16
 would be twice as large. Biases, poles, residues and direct terms stay float32: the error of a pole
-grows with the lag. The header's metadata hold ``format`` and, as JSON, the ``config``.
+grows with the lag. The header's metadata are the configuration in JSON, under the format's name.
 """
 
 import json
@@ -47,7 +47,7 @@ def pack(model: CausalLM, tokenizer: Tokenizer) -> bytes:
             packed[f"{name}.scale"] = scale
         elif not name.endswith(".operator.decay"):  # ETSC's, which is in its poles
             packed[name] = tensor.contiguous()
-    metadata = {"format": FORMAT, "config": json.dumps(asdict(config))}
+    metadata = {FORMAT: json.dumps(asdict(config))}
     data = require("safetensors.torch", "train").save(packed, metadata)
     if len(data) > LARGEST:
         raise ValueError(
@@ -68,13 +68,13 @@ def unpack(data: bytes) -> ConvertedLM:
         metadata = json.loads(data[8 : 8 + size])["__metadata__"]
     except (ValueError, KeyError) as error:
         raise ValueError("not a packed model: give the bytes that pack() returns") from error
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"the format is {metadata.get('format')!r}, and {FORMAT!r} is read here")
+    if FORMAT not in metadata:
+        raise ValueError(f"the format read here is {FORMAT!r}; the file names {list(metadata)}")
     tensors = require("safetensors.torch", "train").load(data)
     for name in [name for name in tensors if name.endswith(".scale")]:
         matrix = name.removesuffix(".scale")
         tensors[matrix] = tensors[matrix].float() * tensors.pop(name)[:, None]
-    model = ConvertedLM(ConvertedConfig(**json.loads(metadata["config"])))
+    model = ConvertedLM(ConvertedConfig(**json.loads(metadata[FORMAT])))
     model.load_state_dict(tensors)
     return model.eval()
 

@@ -20,7 +20,11 @@ BINS = 65
 
 
 def views_explorer() -> Explorer:
-    """A pair of poles and a real one, seen as taps, matrix, spectrum, states and coefficients."""
+    """A pair of poles and a real one, seen as taps, matrix, spectrum, states and coefficients.
+
+    >>> sorted(views_explorer().values)
+    ['angle', 'radius', 'second']
+    """
     return Explorer(
         _views,
         title="One kernel, five views",

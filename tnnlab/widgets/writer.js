@@ -1,6 +1,7 @@
 // Front end of tnnlab.widgets.Writer: a Toeplitz network with its states, and the page around it.
 // No dependencies and no kernel; of the widget's model it only needs `get`.
 
+const FORMAT = "tnnlab writer 1"; // as tnnlab.widgets.packed names it
 const END = 256; // token: end of document
 const BUDGET = 12; // milliseconds of work in a frame
 const BIN = 8; // positions whose times are averaged: clocks of browsers are coarse
@@ -13,7 +14,7 @@ export function readModel(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const start = 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, start)));
-  const { width, depth } = JSON.parse(header.__metadata__.config);
+  const { width, depth } = JSON.parse(header.__metadata__[FORMAT]);
   const raw = (name) => {
     const [from, to] = header[name].data_offsets;
     return bytes.slice(start + from, start + to).buffer;
@@ -184,18 +185,21 @@ function draw(parent, name, attributes = {}, text) {
 
 const show = (value) => String(Number(value.toPrecision(2)));
 
-/** Mean times (milliseconds) of each mode, in bins of positions. */
+/** Times (milliseconds) of one mode, in bins of positions. */
 class Times {
   constructor() { this.clear(); }
   clear() { this.bins = new Map(); }
   add(position, spent) {
-    const bin = Math.floor(position / BIN), [sum, count] = this.bins.get(bin) ?? [0, 0];
-    this.bins.set(bin, [sum + spent, count + 1]);
+    const bin = Math.floor(position / BIN);
+    this.bins.set(bin, [...(this.bins.get(bin) ?? []), spent]);
   }
-  /** [position, mean], the unmeasurably short left out: they have no place on the axis. */
+  /** [position, time]: the mean without the slowest quarter, which other work delayed. What is
+      too short to be measured is left out: it has no place on the axis. */
   points() {
-    const means = [...this.bins].map(([bin, [sum, count]]) => [(bin + 0.5) * BIN, sum / count]);
-    return means.filter(([, mean]) => mean > 0).sort(([a], [b]) => a - b);
+    return [...this.bins].map(([bin, spent]) => {
+      const kept = [...spent].sort((a, b) => a - b).slice(0, Math.ceil(0.75 * spent.length));
+      return [(bin + 0.5) * BIN, kept.reduce((sum, value) => sum + value) / kept.length];
+    }).filter(([, mean]) => mean > 0).sort(([a], [b]) => a - b);
   }
   last() { return this.points().at(-1)?.[1]; }
 }
@@ -232,6 +236,7 @@ function drawTimes(svg, curves, width) {
 
 function field(label, input, ...more) {
   input.id = `tnn-writer-${++created}`;
+  for (const node of more) node.setAttribute("for", input.id);
   return make("div", { class: "tnn-control" }, make("label", { for: input.id }, label), ...more, input);
 }
 
@@ -344,8 +349,8 @@ function render({ model, el }) {
   }
 
   const say = () => {
-    value.textContent = slider.value === "0" ? "0: the most likely" : slider.value;
-    slider.setAttribute("aria-valuetext", value.textContent);
+    value.textContent = slider.value;
+    slider.setAttribute("aria-valuetext", slider.value === "0" ? "0: always the most likely" : slider.value);
   };
   slider.addEventListener("input", say, { signal });
   form.addEventListener("submit", (event) => {

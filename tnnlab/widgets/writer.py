@@ -34,11 +34,11 @@ STYLE = "".join(
     (HERE / name).read_text(encoding="utf-8") for name in ("explorer.css", "writer.css")
 )
 STYLE = STYLE.replace(".tnn-explorer", ".tnn-writer")
-SAMPLE, COLUMNS = 320, 64
+SAMPLE, COLUMNS = 240, 64  # bytes, and characters of a line in print
 DESCRIPTION = (
     "It was trained on the source of Python's standard library, one byte after the other, and runs "
-    "in your browser. Type a beginning and press Start. Then let it read everything again for each "
-    "character, and watch the time."
+    "in your browser. Type a beginning and press Start; at temperature 0 it always takes the most "
+    "likely byte. Then let it read everything again for each character, and watch the time."
 )
 
 

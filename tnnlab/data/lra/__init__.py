@@ -1,8 +1,12 @@
 """The tasks of the Long Range Arena (Tay et al., ICLR 2021): data, and batches that fit the models.
 
-task = load_task("listops", samples=1_000)
-batch = SampleBatches(task.train, batch_size=32, seed=0).batch(0)
-scores = model(*batch.inputs)  # a SequenceClassifier; PairClassifier, ImageClassifier the same way
+>>> from tnnlab.data.lra import SampleBatches, load_task
+>>> from tnnlab.models import ClassifierConfig, SequenceClassifier
+>>> task = load_task("listops", source="generated", samples=100, lengths=(10, 50))
+>>> batch = SampleBatches(task.train, batch_size=8, seed=0).batch(0)
+>>> config = ClassifierConfig(task.vocab_size, depth=1, width=16, glu_width=16, classes=10)
+>>> SequenceClassifier(config)(*batch.inputs).shape  # pairs and images the same way
+torch.Size([8, 10])
 """
 
 from collections.abc import Callable

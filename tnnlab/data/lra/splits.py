@@ -17,7 +17,7 @@ from tnnlab.data.lra.ragged import Ragged
 
 
 class Batch(NamedTuple):
-    """Samples as tensors: ``inputs`` of a model, and ``labels``, int64 of ``(batch,)``.
+    """Samples as tensors.
 
     >>> from tnnlab.data.lra import load_pathfinder
     >>> batch = load_pathfinder("generated", samples=20).test.collate([0, 1])
@@ -25,8 +25,8 @@ class Batch(NamedTuple):
     (torch.Size([2, 32, 32]), torch.Size([2]))
     """
 
-    inputs: tuple[Tensor, ...]
-    labels: Tensor
+    inputs: tuple[Tensor, ...]  #: what the model is called with
+    labels: Tensor  #: int64 of ``(batch,)``
 
 
 class Split(ABC):

@@ -61,7 +61,7 @@ class Task:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hexadecimal) over samples and labels: the same means the same task."""
+        """SHA-256 (hexadecimal) over samples and labels; the same means the same task."""
         digest = hashlib.sha256()
         for name in SPLITS:
             split = self.split(name)

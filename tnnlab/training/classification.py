@@ -1,0 +1,134 @@
+"""The tasks of the Long Range Arena: one answer for a sequence, a pair of them, or an image."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tnnlab._extras import require
+from tnnlab.data.lra import Images, Pairs, SampleBatches, Split, evaluation_batches, load_task
+from tnnlab.models import ImageClassifier, PairClassifier, SequenceClassifier
+from tnnlab.pretrained import Pretrained
+from tnnlab.training.config import ClassifierRun, ImageRun
+from tnnlab.training.errors import ConfigError
+from tnnlab.training.objective import Objective
+
+
+class Classification(Objective):
+    """Samples of a task; the cross entropy of their labels.
+
+    The measures of a split are the mean ``loss`` in nats, ``accuracy`` and its complement
+    ``error``, and the number of ``samples``.
+
+    Args:
+        config: of the run.
+        accelerator: device and processes.
+    """
+
+    criterion = "error"
+
+    def __init__(self, config: ClassifierRun, accelerator: Any) -> None:
+        self.config, self.accelerator = config, accelerator
+        with accelerator.main_process_first():
+            self.task = load_run_task(config)
+        self.checksums = {self.task.name: self.task.fingerprint}
+        training, length = config.training, config.data.length
+        parts = training.accumulate * accelerator.num_processes
+        self.batches = SampleBatches(
+            self.task.train,
+            batch_size=training.batch_size // parts,
+            seed=config.seed,
+            length=length,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+        )
+        first = self.batches.batch(0).inputs
+        sequences = 2 if isinstance(self.task.train, Pairs) else 1
+        self.positions = training.batch_size * sequences * math.prod(first[0].shape[1:])
+
+    def make_model(self) -> Pretrained:
+        model = self.config.model
+        if isinstance(self.config, ImageRun):
+            return ImageClassifier(self.config.model)
+        pairs = isinstance(self.task.train, Pairs)
+        return PairClassifier(model) if pairs else SequenceClassifier(model)
+
+    def batch(self, number: int) -> tuple[Tensor, ...]:
+        batch = self.batches.batch(number)
+        return (*batch.inputs, batch.labels)
+
+    def loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        return F.cross_entropy(model(*batch[:-1]).float(), batch[-1])
+
+    @torch.no_grad()
+    def measure(self, model: nn.Module, split: str) -> dict[str, float]:
+        accelerator, config = self.accelerator, self.config.evaluation
+        samples: Split = self.task.split(split)
+        was_training = model.training
+        model.eval()
+        nats, right, count = 0.0, 0, 0
+        batches = evaluation_batches(
+            samples, batch_size=config.batch_size, length=self.config.data.length
+        )
+        for index, batch in enumerate(batches):
+            if config.limit is not None and index * config.batch_size >= config.limit:
+                break
+            if index % accelerator.num_processes == accelerator.process_index:
+                inputs = (tensor.to(accelerator.device) for tensor in batch.inputs)
+                scores, labels = model(*inputs).float(), batch.labels.to(accelerator.device)
+                nats += F.cross_entropy(scores, labels, reduction="sum").item()
+                right += int((scores.argmax(-1) == labels).sum())
+                count += len(labels)
+        model.train(was_training)
+        shares = require("accelerate.utils", "train").gather_object([(nats, right, count)])
+        nats, right, count = (sum(share) for share in zip(*shares, strict=True))
+        accuracy = right / count
+        return {
+            "loss": nats / count,
+            "accuracy": accuracy,
+            "error": 1 - accuracy,
+            "samples": count,
+        }
+
+    def summary(self, found: Mapping[str, float]) -> str:
+        return f"accuracy {found['accuracy']:.2%}, {found['loss']:.4f} nats"
+
+    def save(self, model: Pretrained, folder: Path) -> None:
+        """What ``from_pretrained`` of its class reads."""
+        model.save_pretrained(folder)
+
+    def provenance(self) -> dict[str, Any]:
+        return self.task.provenance()
+
+
+def load_run_task(config: ClassifierRun) -> Any:
+    """The task of a run, which fits its model.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    data, model = config.data, config.model
+    try:
+        task = load_task(data.task, **data.options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"data: {error}") from error
+    images = isinstance(task.train, Images)
+    if images != isinstance(config, ImageRun):
+        kind = "images: the run's kind is 'image'" if images else "tokens: its kind is 'classifier'"
+        raise ConfigError(f"the task {data.task!r} has {kind}, not {config.kind!r}")
+    if images and data.length is not None:
+        raise ConfigError(f"data.length is null for images; got {data.length}")
+    wanted: dict[str, int | None] = {"classes": task.classes}
+    if not images:
+        wanted["vocab_size"] = task.vocab_size
+    for key, value in wanted.items():
+        if getattr(model, key) != value:
+            raise ConfigError(
+                f"model.{key} is {getattr(model, key)}, and the task {data.task!r} has {value}: "
+                f"set model.{key} to {value}"
+            )
+    return task

@@ -1,0 +1,130 @@
+"""The next token: a text, a tokenizer, a causal language model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from tnnlab.data import (
+    Batches,
+    Corpus,
+    Tokenizer,
+    bigram_loss,
+    load_corpus,
+    load_tokenizer,
+    tokenize,
+)
+from tnnlab.models import CausalLM
+from tnnlab.pretrained import Pretrained
+from tnnlab.training.config import RunConfig
+from tnnlab.training.errors import ConfigError
+from tnnlab.training.evaluation import HeldOut, draw_samples, evaluate
+from tnnlab.training.objective import Objective
+
+
+class LanguageModelling(Objective):
+    """Windows of a corpus; the loss of each next token.
+
+    Args:
+        config: of the run.
+        accelerator: device and processes.
+    """
+
+    criterion = "loss_per_token"
+
+    def __init__(self, config: RunConfig, accelerator: Any) -> None:
+        self.config, self.accelerator = config, accelerator
+        self.corpus, self.tokenizer = load_text(config)
+        names = ["train", "validation"] + ["test"] * config.evaluation.test
+        with accelerator.main_process_first():
+            self.splits = {name: tokenize(self.corpus, self.tokenizer, name) for name in names}
+        self.checksums = {name: split.sha256 for name, split in self.splits.items()}
+        limit = config.evaluation.limit
+        self.held_out = {
+            name: HeldOut.of(self.splits[name], self.corpus, self.tokenizer, limit)
+            for name in names[1:]
+        }
+        self.positions = config.training.batch_size * config.data.length
+        parts = config.training.accumulate * accelerator.num_processes
+        cuda = accelerator.device.type == "cuda"
+        try:
+            self.batches = Batches(
+                self.splits["train"],
+                length=config.data.length,
+                batch_size=config.training.batch_size // parts,
+                seed=config.seed,
+                rank=accelerator.process_index,
+                world=accelerator.num_processes,
+                device=accelerator.device if cuda else None,
+            )
+        except ValueError as error:
+            raise ConfigError(f"data.length: {error}") from error
+
+    def make_model(self) -> CausalLM:
+        return CausalLM(self.config.model)
+
+    def batch(self, number: int) -> tuple[Tensor, ...]:
+        return self.batches.batch(number)
+
+    def loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        return model(*batch)
+
+    def measure(self, model: nn.Module, split: str) -> dict[str, float]:
+        return evaluate(
+            model,
+            self.held_out[split],
+            length=self.config.data.length,
+            batch_size=self.config.evaluation.batch_size,
+            accelerator=self.accelerator,
+        )
+
+    def summary(self, found: Mapping[str, float]) -> str:
+        return (
+            f"{found['loss_per_token']:.4f} nats per token, "
+            f"{found['bits_per_byte']:.4f} bits per byte"
+        )
+
+    def save(self, model: Pretrained, folder: Path) -> None:
+        """What ``CausalLM.from_pretrained`` and ``tnnlab generate`` read."""
+        model.save_pretrained(folder)
+        self.tokenizer.save(folder)
+
+    def provenance(self) -> dict[str, Any]:
+        return {
+            **self.corpus.provenance(),
+            "tokenizer": self.tokenizer.name,
+            "tokens": {name: len(split) for name, split in self.splits.items()},
+        }
+
+    def baseline(self) -> dict[str, Any] | None:
+        if not self.config.evaluation.baseline:
+            return None
+        tokens = self.held_out["validation"].tokens
+        loss = bigram_loss(self.splits["train"], tokens, self.tokenizer.vocab_size)
+        return {"model": "bigram", "loss_per_token": loss}
+
+    def samples(self, model: Pretrained) -> list[str]:
+        assert isinstance(model, CausalLM)
+        return draw_samples(
+            model,
+            self.tokenizer,
+            self.config.evaluation,
+            seed=self.config.seed,
+            device=self.accelerator.device,
+        )
+
+
+def load_text(config: RunConfig) -> tuple[Corpus, Tokenizer]:
+    """The corpus and the tokenizer of a run; the model must have the tokenizer's vocabulary."""
+    try:
+        corpus = load_corpus(config.data.corpus, config.data.path)
+        tokenizer = load_tokenizer(config.data.tokenizer)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if tokenizer.vocab_size != config.model.vocab_size:
+        raise ConfigError(
+            f"model.vocab_size is {config.model.vocab_size} and the tokenizer {tokenizer.name!r} "
+            f"has {tokenizer.vocab_size} tokens: set model.vocab_size to {tokenizer.vocab_size}"
+        )
+    return corpus, tokenizer

@@ -1,0 +1,75 @@
+"""What a run learns: its data, its model, its loss and its measures. The loop knows no more."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from tnnlab.pretrained import Pretrained
+from tnnlab.training.config import ClassifierRun, RunConfig
+
+
+class Objective(ABC):
+    """One kind of run.
+
+    Attributes:
+        criterion: the measure that the best checkpoint has the least of.
+        checksums: of the data, by split: a resumed run has the same ones.
+        positions: of all samples of an update, over all processes: what a speed counts.
+    """
+
+    criterion: str
+    checksums: dict[str, str]
+    positions: int
+
+    @abstractmethod
+    def make_model(self) -> Pretrained: ...
+
+    @abstractmethod
+    def batch(self, number: int) -> tuple[Tensor, ...]:
+        """A micro-batch of this process, counted from 0: what :meth:`loss` takes."""
+
+    @abstractmethod
+    def loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        """The mean loss of a micro-batch, in nats."""
+
+    @abstractmethod
+    def measure(self, model: nn.Module, split: str) -> dict[str, float]:
+        """Of "validation" or "test", over all processes; the mode of the model is restored."""
+
+    @abstractmethod
+    def summary(self, found: Mapping[str, float]) -> str:
+        """Measures as a line for the terminal."""
+
+    @abstractmethod
+    def save(self, model: Pretrained, folder: Path) -> None:
+        """All that is needed to use the model."""
+
+    @abstractmethod
+    def provenance(self) -> dict[str, Any]:
+        """What the data are, for the record."""
+
+    def baseline(self) -> dict[str, Any] | None:
+        """A model that needs no training, measured on the validation split."""
+        return None
+
+    def samples(self, model: Pretrained) -> list[str]:
+        """Texts that the model draws."""
+        return []
+
+
+def make_objective(config: RunConfig, accelerator: Any) -> Objective:
+    """Load the data of a run.
+
+    Raises:
+        ConfigError: settings that do not fit the data.
+    """
+    if isinstance(config, ClassifierRun):
+        from tnnlab.training.classification import Classification
+
+        return Classification(config, accelerator)
+    from tnnlab.training.language import LanguageModelling
+
+    return LanguageModelling(config, accelerator)

@@ -1,0 +1,166 @@
+"""Sweeps: many runs from one file, each in a process of its own.
+
+A sweep file is YAML: a ``recipe``, ``overrides`` that all members have, and ``members``, which name
+what each has of its own. ``seeds`` repeats every member with each of them.
+
+    recipe: lra-listops
+    preset: full                       # may be left out
+    overrides: {training.steps: 5000}
+    seeds: [0, 1, 2]                   # may be left out
+    members:
+      tno: {}
+      fd: {model.operator: fd}
+
+A member whose record is complete is left alone, one that was stopped goes on where it was, and one
+that fails does not stop the others.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tnnlab._extras import require
+from tnnlab.results import write_record
+from tnnlab.training.errors import ConfigError
+from tnnlab.training.recipes import FULL, read_recipe
+
+KEYS = {"recipe", "preset", "overrides", "seeds", "members"}
+MOST_LINES = 60  # of a record's training history: a curve needs no more
+
+
+@dataclass(frozen=True)
+class Member:
+    """A run of a sweep.
+
+    Attributes:
+        name: of its folder and its record.
+        arguments: of ``tnnlab train``.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+def read_sweep(file: Path, only: Sequence[str] | None = None) -> list[Member]:
+    """The members of a sweep, each checked as a run before the first one starts.
+
+    Args:
+        file: see the module.
+        only: patterns of names, as of a shell; None: all.
+
+    Raises:
+        ConfigError: a key or a run that cannot work, or nothing to do.
+    """
+    yaml = require("yaml", "train")
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no sweep {file}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file} is no valid YAML: {error}") from error
+    if not isinstance(values, Mapping) or not {"recipe", "members"} <= set(values) <= KEYS:
+        raise ConfigError(f"{file} has the keys recipe and members, and may have {sorted(KEYS)}")
+    preset, common = values.get("preset", FULL), values.get("overrides") or {}
+    members = []
+    for name, own in values["members"].items():
+        for seed in values.get("seeds", [None]):
+            options = {**common, **(own or {})} | ({} if seed is None else {"seed": seed})
+            label = name if seed is None else f"{name}-seed{seed}"
+            if only is None or any(fnmatch(label, pattern) for pattern in only):
+                read_recipe(values["recipe"], preset=preset, overrides=_nested(options))
+                members.append(Member(label, _arguments(values["recipe"], preset, options)))
+    if not members:
+        raise ConfigError(f"{file} has no member {only}")
+    return members
+
+
+def run_sweep(
+    members: Sequence[Member], out: Path, *, jobs: int, report: Callable[[str], None]
+) -> list[str]:
+    """Run what is not complete, ``jobs`` at a time, and gather the records.
+
+    With several GPUs the members are dealt out among them.
+
+    Args:
+        members: as :func:`read_sweep` gives them.
+        out: holds a folder for each member, ``NAME.log`` beside it, and ``records/NAME.json``:
+            the records, with a thinned history.
+        jobs: processes at a time.
+        report: is given a line for each member that ends.
+
+    Returns:
+        the names of those that failed.
+    """
+    (out / "records").mkdir(parents=True, exist_ok=True)
+    gpus = torch.cuda.device_count()
+
+    def run(number: int) -> bool:
+        member = members[number]
+        folder, result = out / member.name, out / member.name / "result.json"
+        if not _complete(result):
+            environment = dict(os.environ)
+            if gpus > 1:
+                environment["CUDA_VISIBLE_DEVICES"] = str(number % gpus)
+            command = [sys.executable, "-m", "tnnlab", "train", *member.arguments]
+            with (out / f"{member.name}.log").open("a") as log:
+                subprocess.run(
+                    [*command, "--out", str(folder), "--resume"],
+                    stdout=log, stderr=subprocess.STDOUT, env=environment, check=False,
+                )  # fmt: skip
+        complete = _complete(result)
+        if complete:
+            record = json.loads(result.read_text(encoding="utf-8"))
+            write_record(out / "records" / f"{member.name}.json", thinned(record))
+        report(f"{member.name}: {'complete' if complete else f'failed, see {member.name}.log'}")
+        return complete
+
+    with ThreadPoolExecutor(jobs) as pool:
+        complete = list(pool.map(run, range(len(members))))
+    return [member.name for member, done in zip(members, complete, strict=True) if not done]
+
+
+def thinned(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with at most :data:`MOST_LINES` lines of training, evenly spread, the last one kept;
+    evaluations stay."""
+    lines = record["history"].get("train", [])
+    step = max(1, -(-len(lines) // MOST_LINES))
+    kept = lines[::-1][::step][::-1]
+    return {**record, "history": {**record["history"], "train": kept}}
+
+
+def _complete(result: Path) -> bool:
+    try:
+        return json.loads(result.read_text(encoding="utf-8"))["status"] == "complete"
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def _arguments(recipe: str, preset: str, options: Mapping[str, Any]) -> tuple[str, ...]:
+    preset_words = () if preset == FULL else ("--preset", preset)
+    words = (f"--{key}={_word(value)}" for key, value in options.items())
+    return (recipe, *preset_words, *words)
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as nested ones."""
+    nested: dict[str, Any] = {}
+    for key, value in options.items():
+        *parents, last = key.split(".")
+        place = nested
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return nested
