@@ -54,7 +54,7 @@ def command_parser() -> argparse.ArgumentParser:
 
     text = "train several models, and keep their records: tnnlab sweep FILE"
     command = commands.add_parser("sweep", help=text, description=text)
-    command.add_argument("file", type=Path, help="a YAML file: see tnnlab.training.sweeps")
+    command.add_argument("sweep", help="name of a sweep, or path to a YAML file")
     command.add_argument("--out", type=Path, help="default: runs/sweeps/NAME")
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="members at a time")
     command.add_argument("--only", nargs="+", metavar="MEMBER", help="patterns; default: all")
@@ -144,8 +144,8 @@ def sweep(options: argparse.Namespace) -> None:
     """``tnnlab sweep FILE``: each member is a run of its own process."""
     from tnnlab.training.sweeps import read_sweep, run_sweep
 
-    members = read_sweep(options.file, only=options.only)
-    out = options.out or Path("runs/sweeps") / options.file.stem
+    members = read_sweep(options.sweep, only=options.only)
+    out = options.out or Path("runs/sweeps") / Path(options.sweep).stem
     failed = run_sweep(members, out, jobs=options.jobs, report=lambda text: print(text, flush=True))
     print(f"records: {out / 'records'}")
     if failed:

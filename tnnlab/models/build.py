@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from tnnlab._names import nearest
 from tnnlab.attention import Attention
@@ -114,9 +115,22 @@ def check_mixer(config: TNNConfig) -> None:
             f"expansion is 1 with mixer 's4', which has no projection; got {config.expansion}"
         )
     try:
-        with torch.device("meta"):  # no memory, no random numbers: the values are checked
+        # No memory, no random numbers: the values are checked.
+        with torch.device("meta"), _NoNormalDraws():
             make_mixer(config, causal=True)
     except TypeError as error:
         raise ValueError(f"operator_options has a value of the wrong type: {error}") from error
     except ValueError as error:
         raise ValueError(f"operator {config.operator!r}: {error}") from error
+
+
+class _NoNormalDraws(TorchFunctionMode):
+    """On the meta device a normal draw does nothing, but imports torch's compiler: seconds."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (nn.init.normal_, torch.Tensor.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)

@@ -42,8 +42,9 @@ class DataConfig:
     """Which text, and how it is cut.
 
     Attributes:
-        corpus: "stdlib", "wikitext103" or "text" (any file or folder of text, named by ``path``).
-        path: where a "text" corpus lies, or WikiText-103's parquet files; null: where
+        corpus: "stdlib", "wikitext103", "wikipedia" or "text" (any file or folder of text, named by
+            ``path``).
+        path: where a "text" corpus lies, or the files of the others; null: where
             :func:`tnnlab.data.load_corpus` looks.
         tokenizer: "bytes" (257 tokens: 256 bytes and end of document) or "gpt2" (50,257).
         length: tokens in one training sample, and in one evaluation window.
@@ -182,6 +183,7 @@ class EvaluationConfig:
         limit: first tokens of the validation and test splits to evaluate; null: all of them.
         batch_size: windows per forward pass, per device.
         test: whether to evaluate the test split too, once, at the end.
+        lengths: windows of other lengths to evaluate the validation split with, once, at the end.
         baseline: whether to compute a bigram model's loss on the same tokens (bytes only).
         samples: texts to draw at each evaluation; 0 for none.
         sample_tokens: new tokens in each of them.
@@ -194,6 +196,7 @@ class EvaluationConfig:
     limit: int | None = None
     batch_size: int = 32
     test: bool = False
+    lengths: tuple[int, ...] = ()
     baseline: bool = False
     samples: int = 1
     sample_tokens: int = 64
@@ -202,6 +205,9 @@ class EvaluationConfig:
     top_k: int | None = None
 
     def __post_init__(self) -> None:
+        self.lengths = tuple(self.lengths)  # a list, where it was read from JSON
+        for length in self.lengths:
+            _at_least("evaluation.lengths", length, 1)
         for key in ("every", "batch_size", "sample_tokens", "top_k"):
             _at_least(f"evaluation.{key}", getattr(self, key), 1)
         _at_least("evaluation.limit", self.limit, 2)
@@ -288,6 +294,11 @@ class RunConfig:
             "evaluation.baseline counts pairs of bytes: it needs data.tokenizer 'bytes', "
             f"not {self.data.tokenizer!r}",
         )
+        longest, table = max((0, *self.evaluation.lengths)), self.model.learned_positions
+        _check(
+            not table or longest <= table,
+            f"evaluation.lengths has {longest}, and model.learned_positions has {table} places",
+        )
         _check(
             self.model.norm != "batch",
             "model.norm is 'batch', whose statistics show a causal model the future: "
@@ -298,6 +309,8 @@ class RunConfig:
         """Nested plain values, as JSON and YAML can hold them."""
         values = asdict(self)
         values["training"]["betas"] = list(self.training.betas)
+        if "lengths" in values["evaluation"]:
+            values["evaluation"]["lengths"] = list(values["evaluation"]["lengths"])
         return values
 
     @classmethod

@@ -1,6 +1,6 @@
 """The next token: a text, a tokenizer, a causal language model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +71,21 @@ class LanguageModelling(Objective):
         return model(*batch)
 
     def measure(self, model: nn.Module, split: str) -> dict[str, float]:
+        return self._measure(model, split, self.config.data.length)
+
+    def _measure(self, model: nn.Module, split: str, length: int) -> dict[str, float]:
+        windows = self.config.evaluation.batch_size * self.config.data.length
         return evaluate(
             model,
             self.held_out[split],
-            length=self.config.data.length,
-            batch_size=self.config.evaluation.batch_size,
+            length=length,
+            batch_size=max(1, windows // length),  # as many tokens at a time at every length
             accelerator=self.accelerator,
         )
+
+    def at_the_end(self, model: nn.Module) -> Iterator[tuple[str, dict[str, float]]]:
+        for length in self.config.evaluation.lengths:
+            yield "length", {"length": length, **self._measure(model, "validation", length)}
 
     def summary(self, found: Mapping[str, float]) -> str:
         return (

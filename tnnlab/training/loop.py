@@ -53,6 +53,9 @@ def train(
             fit(run, stop, command)
         if config.evaluation.test:
             measure(run, "test")
+        with torch.compiler.set_stance("force_eager"):
+            for kind, found in run.objective.at_the_end(run.model):
+                run.metrics.log(kind, run.at.step, **found, elapsed_s=run.elapsed_s())
         return finish(run, command, "complete")
     except NonFiniteLoss as error:
         finish(run, command, f"stopped: {error}")
@@ -153,7 +156,9 @@ def look(run: Run) -> float:
 
 def measure(run: Run, split: str) -> dict[str, float]:
     """Evaluate on one split, and report it."""
-    found = run.objective.measure(run.model, split)
+    # A last batch has another shape than the rest: it would be compiled anew.
+    with torch.compiler.set_stance("force_eager"):
+        found = run.objective.measure(run.model, split)
     run.metrics.log(split, run.at.step, **found, elapsed_s=run.elapsed_s())
     run.metrics.say(f"step {run.at.step:>6}  {split} {run.objective.summary(found)}")
     return found

@@ -1,7 +1,7 @@
 """What a run learns: its data, its model, its loss and its measures. The loop knows no more."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,10 @@ class Objective(ABC):
     def baseline(self) -> dict[str, Any] | None:
         """A model that needs no training, measured on the validation split."""
         return None
+
+    def at_the_end(self, model: nn.Module) -> Iterator[tuple[str, dict[str, float]]]:
+        """Further measures of the trained model, each with its kind."""
+        return iter(())
 
     def samples(self, model: Pretrained) -> list[str]:
         """Texts that the model draws."""

@@ -19,8 +19,9 @@ def make_record(run: Run, command: str | None, status: str) -> dict[str, Any]:
         ``history`` has every line of them.
     """
     lines = read_metrics(run.out)
-    history = {kind: _rows(lines, kind) for kind in ("train", "validation", "test")}
-    last = {kind: rows[-1] for kind, rows in history.items() if rows}
+    kinds = ("train", "validation", "test", "length")
+    history = {kind: rows for kind in kinds if (rows := _rows(lines, kind)) or kind != "length"}
+    last = {kind: rows[-1] for kind, rows in history.items() if rows and kind != "length"}
     at = run.at
     return {
         "name": run.config.name,

@@ -29,8 +29,10 @@ from typing import Any
 import torch
 
 from tnnlab._extras import require
+from tnnlab._names import nearest
 from tnnlab.results import write_record
 from tnnlab.training.errors import ConfigError
+from tnnlab.training.recipes import FOLDER as RECIPES
 from tnnlab.training.recipes import FULL, read_recipe
 
 KEYS = {"recipe", "preset", "overrides", "seeds", "members"}
@@ -50,21 +52,31 @@ class Member:
     arguments: tuple[str, ...]
 
 
-def read_sweep(file: Path, only: Sequence[str] | None = None) -> list[Member]:
+FOLDER = RECIPES / "sweeps"
+
+
+def sweep_names() -> list[str]:
+    """The sweeps that come with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def read_sweep(sweep: str, only: Sequence[str] | None = None) -> list[Member]:
     """The members of a sweep, each checked as a run before the first one starts.
 
     Args:
-        file: see the module.
+        sweep: a name among :func:`sweep_names`, or a path to a YAML file: see the module.
         only: patterns of names, as of a shell; None: all.
 
     Raises:
         ConfigError: a key or a run that cannot work, or nothing to do.
     """
     yaml = require("yaml", "train")
+    file = Path(sweep) if sweep.endswith((".yaml", ".yml")) else FOLDER / f"{sweep}.yaml"
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(f"there is no sweep {file}") from error
+        hint = nearest(sweep, sweep_names())
+        raise ConfigError(f"there is no sweep {sweep}: {hint} (a path ends in .yaml)") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{file} is no valid YAML: {error}") from error
     if not isinstance(values, Mapping) or not {"recipe", "members"} <= set(values) <= KEYS:
