@@ -125,7 +125,12 @@ def train(arguments: Sequence[str]) -> None:
     parser.add_argument("recipe", help="name of a recipe, or path to a YAML file: comes first")
     parser.add_argument("--out", help="folder of the run; default: runs/NAME or runs/NAME-PRESET")
     parser.add_argument("--resume", action="store_true", help="go on from its newest checkpoint")
-    given = parse_options(parser, arguments)
+    try:
+        given = parse_options(parser, arguments)
+    except ConfigError as error:
+        if named:
+            raise
+        raise ConfigError(f"{error} (the recipe comes first: tnnlab train RECIPE …)") from error
     recipe, preset = given.pop("recipe"), given.pop("preset", FULL)
     out, resume = given.pop("out", None), given.pop("resume", False)
     config = read_recipe(recipe, preset=preset, overrides=given.as_dict())

@@ -154,7 +154,7 @@ def test_a_non_finite_loss_stops_the_run(
     def spoiled(run: Run) -> None:
         if run.at.step == 6:
             with torch.no_grad():
-                run.lm.embedding.weight.fill_(float("nan"))
+                run.network.embedding.weight.fill_(float("nan"))
         update(run)
 
     monkeypatch.setattr(loop, "update", spoiled)
@@ -230,7 +230,7 @@ def test_resuming_with_other_text_is_refused(tiny: RunConfig, tmp_path: Path) ->
     config = change(tiny, data={"path": str(text)})
     train(config, tmp_path / "run")
     text.write_text(text.read_text() + " And more of it.")
-    with pytest.raises(ConfigError, match="trained with other text: the tokens of"):
+    with pytest.raises(ConfigError, match="trained with other data: those of train"):
         train(config, tmp_path / "run", resume=True)
 
 

@@ -5,28 +5,33 @@ from typing import Any
 
 import pytest
 
+from tnnlab.data.lra.listops import VOCABULARY
+from tnnlab.data.lra.text import VOCAB_SIZE
 from tnnlab.models import TNNConfig
 from tnnlab.training import ConfigError, RunConfig, read_recipe, recipe_names
+from tnnlab.training.config import KINDS, ClassifierRun, ImageRun, run_class
 from tnnlab.training.recipes import FOLDER, FULL, load_recipe
 
 NAMES = recipe_names()
 
 
-def keys(config: Any = None, prefix: str = "") -> list[str]:
-    """Every dotted key that a recipe can hold."""
-    config = RunConfig() if config is None else config
+def keys(config: Any, prefix: str = "") -> list[str]:
+    """Every dotted key that a recipe of such a run can hold, its kind apart."""
     found = []
     for item in fields(config):
         value = getattr(config, item.name)
         if is_dataclass(value):
             found += keys(value, f"{prefix}{item.name}.")
-        elif item.name != "preset":
+        elif item.name not in ("preset", "kind"):
             found.append(prefix + item.name)
     return found
 
 
 def test_the_recipes() -> None:
-    assert NAMES == ["lm-stdlib", "lm-wikitext103"]
+    assert NAMES == [
+        "lm-stdlib", "lm-wikipedia", "lm-wikitext103",
+        "lra-image", "lra-listops", "lra-pathfinder", "lra-retrieval", "lra-text",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -34,6 +39,7 @@ def test_all_presets_are_valid(name: str) -> None:
     for preset in (FULL, *load_recipe(name)["presets"]):
         config = read_recipe(name, preset=preset)
         assert (config.name, config.preset) == (name, preset)
+        assert RunConfig.from_dict(config.to_dict()) == config
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,7 +51,7 @@ def test_every_key_is_there_and_commented(name: str) -> None:
             section = match[1] + "."
         elif match := re.fullmatch(r"( *)(\w+): .*?\S +# \S.*", line):
             commented.append((section if match[1] else "") + match[2])
-    assert commented == keys()
+    assert commented == ["kind", *keys(run_class(load_recipe(name)["kind"])())]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,6 +59,26 @@ def test_a_recipe_opens_with_how_to_run_it(name: str) -> None:
     head = (FOLDER / f"{name}.yaml").read_text().split("\n\n")[0]
     for word in ("launch", "hardware", "expected", "run time", f"tnnlab train {name}"):
         assert word in head
+    assert set(re.findall(r"--preset (\w+)", head)) == set(load_recipe(name)["presets"])
+
+
+@pytest.mark.parametrize(
+    ("name", "run", "task", "vocab_size", "classes"),
+    [
+        ("lra-listops", ClassifierRun, "listops", len(VOCABULARY), 10),
+        ("lra-text", ClassifierRun, "text", VOCAB_SIZE, 2),
+        ("lra-retrieval", ClassifierRun, "retrieval", VOCAB_SIZE, 2),
+        ("lra-image", ImageRun, "image", 1, 10),
+        ("lra-pathfinder", ImageRun, "pathfinder", 1, 2),
+    ],
+)
+def test_a_model_has_the_shape_of_its_task(
+    name: str, run: type[RunConfig], task: str, vocab_size: int, classes: int
+) -> None:
+    for preset in (FULL, *load_recipe(name)["presets"]):
+        config = read_recipe(name, preset=preset)
+        assert type(config) is run is KINDS[config.kind] and config.data.task == task
+        assert (config.model.vocab_size, config.model.classes) == (vocab_size, classes)
 
 
 def test_wikitext103_has_the_published_settings() -> None:
@@ -102,6 +128,16 @@ def test_an_operator_comes_with_its_options(tmp_path: Path) -> None:
         ("presets: {a: {modle: {}}}", "preset a: unknown key modle: did you mean model"),
         ("presets: {full: {}}", "other than 'full'"),
         ("preset: a", "is said by --preset"),
+        ("kind: imag", "kind cannot be 'imag': did you mean image"),
+        ("kind: 3", "kind cannot be '3': choose from classifier, image, language"),
+        ("kind:", "kind cannot be 'None'"),
+        ("kind: classifier\nevaluation: {prompt: a}", "unknown key evaluation.prompt"),
+        ("kind: classifier\nmodel: {classes: ten}", "model.classes: Expected int"),
+        ("kind: classifier\nmodel: {patch: 2}", "unknown key model.patch"),
+        ("kind: classifier\ndata: {task: listop}", "data.task cannot be 'listop': did you mean l"),
+        ("kind: image\nmodel: {axes: 3}", "model.axes is 1 .* or 2; got 3"),
+        ("kind: image\nmodel: {causal: true, norm: batch}", "norm is 'batch'.*the future"),
+        ("evaluation: {lengths: [0]}", "evaluation.lengths is 0; it is at least 1"),
         ("- a", "holds no keys"),
         ("a: [", "no valid YAML"),
     ],

@@ -176,7 +176,9 @@ def _config(name: str, config: TNNConfig) -> TNNConfig:
     if name != "attention":
         return config
     attention = dataclasses.replace(config, operator="attention", expansion=1)
-    return match_width(attention, count_parameters(config), multiple=64 if config.width > 64 else 16)
+    return match_width(
+        attention, count_parameters(config), multiple=64 if config.width > 64 else 16
+    )
 
 
 def _timer(
@@ -200,7 +202,7 @@ def _timer(
 
     def prepared(places: int) -> tuple[StreamingLM, Callable[[Tensor], Tensor]]:
         decoder = cast(StreamingLM, decoder_for(name, model, places))
-        refuse_states(decoder, places, batch, bench.room)
+        refuse_states(decoder, 1, batch, bench.room)
         options = {"fused": bench.fused, "compile": bench.compile}
         return decoder, one_token(decoder, Sampler(temperature=0), batch, **options)
 

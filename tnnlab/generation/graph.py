@@ -64,6 +64,7 @@ class CapturedStep:
                 decoder.prepare(1)
                 step(self.tokens)
         torch.cuda.current_stream(device).wait_stream(aside)
+        self.step = step  # keeps alive what only it holds and the graph reads
         self.graph = torch.cuda.CUDAGraph()
         if generator is not None:
             self.graph.register_generator_state(generator)

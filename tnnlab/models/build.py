@@ -115,8 +115,7 @@ def check_mixer(config: TNNConfig) -> None:
             f"expansion is 1 with mixer 's4', which has no projection; got {config.expansion}"
         )
     try:
-        # No memory, no random numbers: the values are checked.
-        with torch.device("meta"), _NoNormalDraws():
+        with torch.device("cpu"), torch.random.fork_rng(devices=[]), _NoMatrices():
             make_mixer(config, causal=True)
     except TypeError as error:
         raise ValueError(f"operator_options has a value of the wrong type: {error}") from error
@@ -124,13 +123,17 @@ def check_mixer(config: TNNConfig) -> None:
         raise ValueError(f"operator {config.operator!r}: {error}") from error
 
 
-class _NoNormalDraws(TorchFunctionMode):
-    """On the meta device a normal draw does nothing, but imports torch's compiler: seconds."""
+class _NoMatrices(TorchFunctionMode):
+    """Tensors that begin empty, as the matrices of layers do, have a shape but neither memory nor
+    values. Small ones are made: arithmetic on the meta device imports torch's compiler, which takes
+    seconds."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in (nn.init.normal_, torch.Tensor.normal_):
+        if func is torch.empty:
+            kwargs = {**kwargs, "device": "meta"}
+        if func in (nn.init.normal_, torch.Tensor.normal_):  # arithmetic, there
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tnnlab._extras import require
+from tnnlab.data.documents import SPLITS
 from tnnlab.data.lra import Images, Pairs, SampleBatches, Split, evaluation_batches, load_task
 from tnnlab.models import ImageClassifier, PairClassifier, SequenceClassifier
 from tnnlab.pretrained import Pretrained
@@ -122,6 +123,13 @@ def load_run_task(config: ClassifierRun) -> Any:
         raise ConfigError(f"the task {data.task!r} has {kind}, not {config.kind!r}")
     if images and data.length is not None:
         raise ConfigError(f"data.length is null for images; got {data.length}")
+    if data.length is not None:
+        longest = max(int(task.split(name).lengths.max()) for name in SPLITS)
+        if longest > data.length:
+            raise ConfigError(
+                f"data.length is {data.length}, and the longest sequence of the task {data.task!r} "
+                f"has {longest} tokens: set data.length to {longest} or more"
+            )
     wanted: dict[str, int | None] = {"classes": task.classes}
     if not images:
         wanted["vocab_size"] = task.vocab_size

@@ -371,7 +371,7 @@ KINDS: dict[str, type[RunConfig]] = {
 
 def run_class(kind: str) -> type[RunConfig]:
     """The configuration of a kind of run; ConfigError where there is none."""
-    _one_of("kind", kind, tuple(KINDS))
+    _one_of("kind", str(kind), tuple(KINDS))
     return KINDS[kind]
 
 

@@ -71,9 +71,10 @@ class LanguageModelling(Objective):
         return model(*batch)
 
     def measure(self, model: nn.Module, split: str) -> dict[str, float]:
-        return self._measure(model, split, self.config.data.length)
+        return self.measure_at(model, split, self.config.data.length)
 
-    def _measure(self, model: nn.Module, split: str, length: int) -> dict[str, float]:
+    def measure_at(self, model: nn.Module, split: str, length: int) -> dict[str, float]:
+        """As :meth:`measure`, with windows of another length."""
         windows = self.config.evaluation.batch_size * self.config.data.length
         return evaluate(
             model,
@@ -85,7 +86,7 @@ class LanguageModelling(Objective):
 
     def at_the_end(self, model: nn.Module) -> Iterator[tuple[str, dict[str, float]]]:
         for length in self.config.evaluation.lengths:
-            yield "length", {"length": length, **self._measure(model, "validation", length)}
+            yield "length", {"length": length, **self.measure_at(model, "validation", length)}
 
     def summary(self, found: Mapping[str, float]) -> str:
         return (

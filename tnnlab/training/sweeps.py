@@ -17,6 +17,7 @@ that fails does not stop the others.
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -81,17 +82,30 @@ def read_sweep(sweep: str, only: Sequence[str] | None = None) -> list[Member]:
         raise ConfigError(f"{file} is no valid YAML: {error}") from error
     if not isinstance(values, Mapping) or not {"recipe", "members"} <= set(values) <= KEYS:
         raise ConfigError(f"{file} has the keys recipe and members, and may have {sorted(KEYS)}")
-    preset, common = values.get("preset", FULL), values.get("overrides") or {}
+    recipe, preset = str(values["recipe"]), str(values.get("preset", FULL))
+    common, named = values.get("overrides") or {}, values["members"] or {}
+    seeds = values.get("seeds") or [None]
+    parts = (common, named, *(named.values() if isinstance(named, Mapping) else ()))
+    if not isinstance(seeds, list) or not all(isinstance(p, Mapping | None) for p in parts):
+        raise ConfigError(
+            f"{file}: seeds is a list; overrides, members and each of them are mappings of keys"
+        )
     members = []
-    for name, own in values["members"].items():
-        for seed in values.get("seeds", [None]):
+    for name, own in named.items():
+        for seed in seeds:
             options = {**common, **(own or {})} | ({} if seed is None else {"seed": seed})
-            label = name if seed is None else f"{name}-seed{seed}"
-            if only is None or any(fnmatch(label, pattern) for pattern in only):
-                read_recipe(values["recipe"], preset=preset, overrides=_nested(options))
-                members.append(Member(label, _arguments(values["recipe"], preset, options)))
+            label = str(name) if seed is None else f"{name}-seed{seed}"
+            if only is not None and not any(fnmatch(label, pattern) for pattern in only):
+                continue
+            if not re.fullmatch(r"\w[\w.-]*", label) or label == "records":
+                raise ConfigError(f"{file}: {label!r} names a folder: letters, digits, . _ and -")
+            try:
+                read_recipe(recipe, preset=preset, overrides=_nested(options))
+            except ConfigError as error:
+                raise ConfigError(f"{file}, member {label}: {error}") from error
+            members.append(Member(label, _arguments(recipe, preset, options)))
     if not members:
-        raise ConfigError(f"{file} has no member {only}")
+        raise ConfigError(f"{file} has no member {', '.join(only or ())}: {', '.join(named)}")
     return members
 
 
@@ -111,7 +125,12 @@ def run_sweep(
 
     Returns:
         the names of those that failed.
+
+    Raises:
+        ConfigError: ``jobs`` is below 1.
     """
+    if jobs < 1:
+        raise ConfigError(f"jobs is at least 1; got {jobs}")
     (out / "records").mkdir(parents=True, exist_ok=True)
     gpus = torch.cuda.device_count()
 
@@ -170,7 +189,7 @@ def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted keys as nested ones."""
     nested: dict[str, Any] = {}
     for key, value in options.items():
-        *parents, last = key.split(".")
+        *parents, last = str(key).split(".")
         place = nested
         for parent in parents:
             place = place.setdefault(parent, {})
