@@ -21,6 +21,15 @@ presets:
   short: {training: {steps: 3}}
 """
 
+TASK = """\
+kind: classifier
+name: task
+model: {vocab_size: 16, classes: 10, depth: 1, width: 16, expansion: 1, glu_width: 16, rpe_depth: 1}
+data: {task: listops, options: {source: generated, samples: 100, lengths: [10, 60]}}
+training: {steps: 6, batch_size: 4, warmup: 2, log_every: 2, checkpoint_every: 3}
+evaluation: {every: 3}
+"""
+
 
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -29,7 +38,34 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     Path("text.txt").write_text("\n\n".join(f"{i} times {i} is {i * i}." for i in range(300)))
     Path("tiny.yaml").write_text(RECIPE % (tmp_path / "text.txt"))
+    Path("task.yaml").write_text(TASK)
+    Path("kind.yaml").write_text(TASK.replace("classifier", "clasifier"))
     return "tiny.yaml"
+
+
+def test_a_classifier_is_trained_by_its_recipe(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "task.yaml", "--model.pooling", "last", "--training.steps=4"]) == 0
+    printed = capsys.readouterr().out
+    assert "accuracy" in printed and "tnnlab generate" not in printed
+    (record,) = load_records("runs/task")
+    assert (record["config"]["kind"], record["config"]["model"]["pooling"]) == (
+        "classifier",
+        "last",
+    )
+    assert record["command"] == "tnnlab train task.yaml --model.pooling last --training.steps=4"
+    assert main(["results"]) == 0
+    assert "task (test)" in capsys.readouterr().out
+    assert main(["train", "task.yaml", "--resume", "--training.steps=4"]) == 2
+    assert "model.pooling was 'last', is 'mean'" in capsys.readouterr().err
+
+
+def test_the_recipe_may_stand_later_where_no_option_is_its_own(recipe: str) -> None:
+    assert main(["train", "--preset", "short", recipe]) == 0
+    assert main(["train", "--training.steps", "3", "task.yaml", "--out", "here"]) == 0
+    (record,) = load_records("here")
+    assert (record["config"]["kind"], record["steps"]) == ("classifier", 3)
 
 
 def test_train_results_generate(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +114,14 @@ def test_a_used_folder_is_refused_until_resume(
         (["lm-stdlb"], "did you mean lm-stdlib?"),
         (["missing.yaml"], "there is no recipe missing.yaml"),
         (["tiny.yaml", "more"], "unrecognized arguments: more"),
-        ([], "required: recipe"),
+        ([], "required: recipe (the recipe comes first: tnnlab train RECIPE"),
+        (["--modl.depth", "4", "tiny.yaml"], "did you mean --model.depth? (the recipe comes first"),
+        (["--model.classes", "3", "task.yaml"], "unknown option --model.classes"),
+        (["task.yaml", "--evaluation.prompt", "a"], "unknown option --evaluation.prompt: did you"),
+        (["task.yaml", "--model.classes", "3"], "set model.classes to 10"),
+        (["task.yaml", "--data.options", "{sampls: 3}"], "argument 'sampls'"),
+        (["task.yaml", "--data.length", "9"], "data.length is 9, and the longest sequence"),
+        (["kind.yaml"], "kind cannot be 'clasifier': did you mean classifier?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -1,14 +1,18 @@
 import dataclasses
 import errno
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tnnlab import CausalLM, TNNConfig
 from tnnlab import pretrained as pretrained_module
+from tnnlab.operators import RTF, S4D
 
 SMALL = TNNConfig(vocab_size=50, depth=2, width=16, glu_width=24, rpe_width=8, rpe_depth=2)
 
@@ -21,6 +25,18 @@ def model() -> CausalLM:
 
 def tokens(n: int, batch: int = 2) -> torch.Tensor:
     return torch.randint(50, (batch, n), generator=torch.Generator().manual_seed(n))
+
+
+class Sizes(TorchDispatchMode):
+    """The largest tensor that has memory, in numbers."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, torch.Tensor) and found.device.type != "meta":
+            self.largest = max(self.largest, found.untyped_storage().nbytes() // 4)
+        return found
 
 
 def test_the_published_model_has_its_published_size() -> None:
@@ -80,11 +96,95 @@ def test_weight_decay_falls_on_matrices_only(options: dict[str, Any]) -> None:
     model = CausalLM(dataclasses.replace(SMALL, **options))
     decayed, kept = model.parameter_groups(0.2)
     assert (decayed["weight_decay"], kept["weight_decay"]) == (0.2, 0.0)
+    assert not decayed["kernel"] and not kept["kernel"]
     assert all(p.ndim >= 2 for p in decayed["params"])
     names = {id(p): name for name, p in model.named_parameters()}
     kept_names = {names[id(p)] for p in kept["params"]}
     assert {name for name in names.values() if name.endswith(("bias", "gamma"))} <= kept_names
     assert len(decayed["params"]) + len(kept["params"]) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("operator", "options", "mixer"),
+    [
+        ("rtf", {"order": 4, "length": 32}, "gtu"),
+        ("rtf", {"order": 4, "length": 32, "stable": True}, "hyena"),
+        ("s4d", {"order": 4}, "gtu"),
+        ("s4d", {"order": 4}, "s4"),
+    ],
+)
+def test_the_numbers_of_a_state_space_are_a_group_of_their_own(
+    operator: str, options: dict[str, Any], mixer: str
+) -> None:
+    config = dataclasses.replace(
+        SMALL, operator=operator, operator_options=options, mixer=mixer, expansion=1
+    )
+    model = CausalLM(config)
+    decayed, kept, kernels = model.parameter_groups(0.2)
+    assert [group["weight_decay"] for group in (decayed, kept, kernels)] == [0.2, 0.0, 0.0]
+    assert [group["kernel"] for group in (decayed, kept, kernels)] == [False, False, True]
+    names = {id(p): name for name, p in model.named_parameters()}
+    of_group = [{names[id(p)] for p in group["params"]} for group in (decayed, kept, kernels)]
+    own = {
+        f"{name}.{parameter}"
+        for name, module in model.named_modules()
+        if isinstance(module, (RTF, S4D))
+        for parameter, _ in module.named_parameters()
+    }
+    assert len(own) >= 2 * 3 and of_group[2] == own
+    assert sorted(names.values()) == sorted(name for group in of_group for name in group)
+
+
+def test_what_is_not_learned_is_in_no_group(model: CausalLM) -> None:
+    model.embedding.weight.requires_grad_(False)
+    params = [p for group in model.parameter_groups(0.2) for p in group["params"]]
+    assert len(params) == len(list(model.parameters())) - 1
+    assert all(p is not model.embedding.weight for p in params)
+
+
+def test_a_group_without_parameters_is_left_out() -> None:
+    model = CausalLM(dataclasses.replace(SMALL, operator="rtf", operator_options={"length": 32}))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(".operator." in name)
+    (group,) = model.parameter_groups(0.2)
+    assert group["kernel"] and group["weight_decay"] == 0.0
+
+
+OPERATORS = ("tno", "fd", "ski", "rtf", "s4d", "hyena", "attention")
+
+
+def test_a_configuration_is_checked_without_the_compiler() -> None:
+    """Importing it takes seconds, which each process would spend."""
+    code = (
+        "import sys\n"
+        "from tnnlab.models import ClassifierConfig, ImageConfig, TNNConfig\n"
+        f"for operator in {OPERATORS}:\n"
+        "    TNNConfig(operator=operator)\n"
+        "for init in ('xavier', 'montel'):\n"
+        "    TNNConfig(operator='rtf', operator_options={'init': init, 'stable': True})\n"
+        "TNNConfig(operator='s4d', mixer='s4', expansion=1)\n"
+        "TNNConfig(operator='hyena', mixer='hyena', learned_decay=True)\n"
+        "ClassifierConfig(norm='batch'), ImageConfig()\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_a_configuration_is_checked_without_memory_or_random_numbers(operator: str) -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    with Sizes() as control:
+        torch.zeros(7)
+    assert control.largest == 7
+    with Sizes() as sizes:
+        TNNConfig(operator=operator, width=4096)
+    assert torch.get_rng_state().equal(before)
+    # A projection has 4096 · 12288 numbers; tables of a kernel have a few for each channel.
+    assert sizes.largest < 4096 * 12288 / 10
+    with torch.device("meta"):  # as where parameters are counted
+        TNNConfig(operator=operator)
 
 
 def test_saving_and_loading_give_the_same_model(model: CausalLM, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tnnlab.bench import generation
 from tnnlab.bench.generation import NAMES, PRESETS
 from tnnlab.bench.positions import jump
 from tnnlab.cli import main
-from tnnlab.generation import StreamingLM, make_decoder
+from tnnlab.generation import Sampler, StreamingLM, make_decoder
 from tnnlab.generation.window import Window
 from tnnlab.results import load_records, table
 
@@ -81,9 +81,11 @@ def test_a_jump_leads_where_reading_leads(name: str) -> None:
 def test_a_wrong_decoder_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     step = Window.step
     monkeypatch.setattr(Window, "step", lambda self, x: 1.5 * step(self, x))
-    monkeypatch.setattr(generation, "_timed", lambda *_: pytest.fail("this must not be timed"))
-    (first, *_) = generation._rows("window", BENCH, torch.device("cpu"))
-    assert first["wrong"] and "relative error" in first["skipped"]
+    monkeypatch.setattr(generation, "measure", lambda *_: pytest.fail("this must not be timed"))
+    rows = list(generation._rows("window", BENCH, torch.device("cpu")))
+    assert len(rows) == 4
+    for row in rows:
+        assert row["wrong"] and "relative error" in row["skipped"] and "time_s" not in row
 
 
 def test_what_is_slow_or_large_is_left_out() -> None:
@@ -95,12 +97,62 @@ def test_what_is_slow_or_large_is_left_out() -> None:
     rows = list(generation._rows("online", small, torch.device("cpu")))
     assert [("time_s" in row) for row in rows] == [True, True, True, False]
     assert rows[-1]["skipped"].startswith("states of 0 MiB, more than 0 MiB")
+    assert not rows[-1]["wrong"]
+
+
+def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Of each step that is prepared, how."""
+    one_token, made = generation.one_token, []
+
+    def watched(decoder: StreamingLM, sampler: Sampler, batch: int, **how: Any) -> Any:
+        made.append({"batch": batch, **how})
+        return one_token(decoder, sampler, batch, **how)
+
+    monkeypatch.setattr(generation, "one_token", watched)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "batches"),
+    [("window", [1, 3]), ("online", [1, 3]), ("attention", [1, 1, 3, 3])],
+)
+def test_a_step_is_prepared_once_where_its_states_are_the_same(
+    name: str, batches: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = count_steps(monkeypatch)
+    bench = dataclasses.replace(BENCH, fused=False)
+    rows = list(generation._rows(name, bench, torch.device("cpu")))
+    assert all("time_s" in row for row in rows)
+    assert made == [{"batch": b, "fused": False, "compile": False} for b in batches]
+
+
+@pytest.mark.parametrize("name", ["window", "etsc", "reduced", "attention"])
+def test_what_has_no_room_is_not_even_prepared(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = count_steps(monkeypatch)
+    rows = list(generation._rows(name, dataclasses.replace(BENCH, room=99), torch.device("cpu")))
+    assert not made and all(row["skipped"].startswith("states of") for row in rows)
+    # Exactly enough for one sequence at the last position.
+    (_, row, *_) = generation._rows(name, BENCH, torch.device("cpu"))
+    bench = dataclasses.replace(BENCH, room=row["state_bytes"])
+    rows = list(generation._rows(name, bench, torch.device("cpu")))
+    assert [("time_s" in row) for row in rows] == [True, True, name == "attention", False]
+
+
+def test_decoders_are_chosen_by_name(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    options = ["--names", "attention", "window", "--no-fused", "--batches", "1", "--positions", "9"]
+    assert main(["bench", "generation", "--preset", "smoke", *options, "--out", str(out)]) == 0
+    (record,) = load_records(tmp_path)
+    assert [row["name"] for row in record["rows"]] == ["attention", "window"]
+    assert record["config"]["names"] == ["attention", "window"]
+    assert record["config"]["fused"] is False
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--dtype", "float16"], "dtype is one of float32, bfloat16; got 'float16'"),
+        (["--names", "windw"], "there is no decoder 'windw' to time: did you mean window?"),
         (["--batches", "0"], "at least 1"),
         (["--positions", "0"], "at least 1"),
     ],

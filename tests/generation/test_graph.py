@@ -9,8 +9,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.generation.lms import decoders, lm, random_tokens
-from tnnlab.generation import Sampler, StreamingLM, generate, make_decoder
-from tnnlab.generation.graph import CapturedStep, static_step
+from tests.models.shapes import small
+from tnnlab.generation import Sampler, StreamingLM, generate, graph, make_decoder
+from tnnlab.generation.fused import refuse_fusion
+from tnnlab.generation.graph import CapturedStep, one_token, static_step
+from tnnlab.models import CausalLM, TNNConfig
 
 CASES = [
     *((operator, mixer, name)
@@ -85,6 +88,56 @@ def test_a_static_step_is_always_the_same_list_of_operations(
     banned = ("_local_scalar_dense", "lift_fresh", "nonzero", "_to_copy", "is_nonzero")
     found = [o for o in seen[0][0] if any(word in o for word in banned)]
     assert not found
+
+
+@EACH
+def test_on_a_cpu_nothing_is_fused(
+    operator: str, mixer: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph, "fused_step", lambda *_: pytest.fail("there are no GPU kernels"))
+    decoder, sampler = decoder_for(operator, mixer, name), Sampler(temperature=0)
+    rows = []
+    for fused in (False, True):
+        step = static_step(decoder, sampler, fused=fused)
+        tokens = sampler(decoder_start(decoder, random_tokens(2, 20)))
+        row = [tokens.clone()]
+        for _ in range(5):
+            decoder.prepare(1)
+            with torch.no_grad():
+                step(tokens)
+            row.append(tokens.clone())
+        rows.append(torch.stack(row))
+    again = one_token(decoder, sampler, 2, fused=True, compile=True)  # neither, without a graph
+    tokens = sampler(decoder_start(decoder, random_tokens(2, 20)))
+    row = [tokens]
+    for _ in range(5):
+        row.append(again(row[-1]))
+    assert rows[0].equal(rows[1]) and rows[0].equal(torch.stack(row))
+
+
+NO_GTU = "the fused step is that of gated Toeplitz units"
+NO_NORM = "the fused step has an RMS norm before each layer"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (small("tno", norm="layer"), NO_NORM),
+        (small("tno", pre_norm=False), NO_NORM),
+        (small("s4d", "s4"), NO_GTU),
+        (small("hyena", "hyena"), NO_GTU),
+        (small("attention"), NO_GTU),
+        (small("tno"), "Triton's GPU kernels need a CUDA device, and x is on cpu"),
+        (small("rtf", glu_width=0), "Triton's GPU kernels need a CUDA device, and x is on cpu"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_fused_says_why(options: dict[str, Any], reason: str) -> None:
+    model = CausalLM(TNNConfig(**options))
+    decoder = cast(StreamingLM, make_decoder(model, "window", length=40))
+    assert refuse_fusion(decoder.module) == reason
+    if reason != NO_NORM:  # nor can a model whose operators remember nothing
+        assert refuse_fusion(model) == NO_GTU
 
 
 @pytest.mark.filterwarnings("ignore")  # deprecations inside torch's compiler

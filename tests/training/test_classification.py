@@ -1,7 +1,6 @@
 """Runs of classifiers: sequences, pairs of them, images."""
 
 import json
-import shutil
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def articles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "articles.txt"
     path.write_text("".join(
         f" = Article {n} = \n \n " + " ".join(f"w{n}_{i}" for i in range(40)) + " \n \n"
-        for n in range(120)
+        for n in range(300)
     ))  # fmt: skip
     return path
 
@@ -270,8 +269,7 @@ def test_resuming_with_other_data_is_refused(
     config = change(make(tiny, "classifier", PAIRS), data={"options": {"path": str(articles)}})
     out = tmp_path / "run"
     train(config, out)
-    shutil.copyfile(articles, tmp_path / "before")
-    articles.write_text((tmp_path / "before").read_text().replace("w3_", "v3_"))
+    articles.write_text(articles.read_text().replace("w", "v"))
     with pytest.raises(ConfigError, match="trained with other data: those of retrieval-stand-in"):
         train(config, out, resume=True)
     with pytest.raises(ConfigError, match=r"data\.options\.seed was None, is 1"):

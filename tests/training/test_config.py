@@ -7,7 +7,7 @@ import torch
 
 from tests.training.helpers import change
 from tnnlab.training import ConfigError, RunConfig, learning_rate
-from tnnlab.training.config import TrainingConfig, differences
+from tnnlab.training.config import KINDS, ImageRun, TrainingConfig, differences, run_class
 from tnnlab.training.devices import resolve_precision
 
 
@@ -45,11 +45,53 @@ def test_a_configuration_survives_json() -> None:
         ({"modle": {}}, "unknown key modle: did you mean model"),
         ({"model": {"dept": 3}}, r"unknown key model.dept: did you mean model.depth"),
         ({"model": 3}, "model holds further keys"),
+        ({"kind": "clasifier"}, "kind cannot be 'clasifier': did you mean classifier"),
+        ({"training": {"kernel_learning_rate": 0.0}}, "kernel_learning_rate is 0.0; it is above 0"),
+        ({"evaluation": {"lengths": [64, 0]}}, "evaluation.lengths is 0; it is at least 1"),
+        (
+            {
+                "model": {
+                    "operator": "attention",
+                    "operator_options": {"positions": "none"},
+                    "learned_positions": 64,
+                },
+                "evaluation": {"lengths": [64, 65]},
+            },
+            "evaluation.lengths has 65, and model.learned_positions has 64 places",
+        ),
+        (
+            {"kind": "classifier", "model": {"vocab_size": 9, "causal": True, "norm": "batch"}},
+            "model.norm is 'batch'.*the future",
+        ),
+        ({"kind": "classifier", "data": {"task": "path"}}, "data.task cannot be 'path': did you"),
+        ({"kind": "classifier", "data": {"length": 0}}, "data.length is 0; it is at least 1"),
+        ({"kind": "classifier", "evaluation": {"limit": 0}}, "evaluation.limit is 0"),
+        ({"kind": "classifier", "evaluation": {"samples": 1}}, "unknown key evaluation.samples"),
+        ({"kind": "image", "model": {"classes": 2, "causal": True, "norm": "batch"}}, "the future"),
     ],
 )
 def test_what_cannot_work_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         RunConfig.from_dict(values)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_survives_json(kind: str) -> None:
+    config = run_class(kind)(name="a", seed=3)
+    values = json.loads(json.dumps(config.to_dict()))
+    again = RunConfig.from_dict(values)
+    assert values["kind"] == kind and type(again) is KINDS[kind] and again == config
+
+
+def test_batch_statistics_may_run_over_positions_that_are_all_seen() -> None:
+    values = {"kind": "classifier", "model": {"vocab_size": 9, "norm": "batch"}}
+    assert RunConfig.from_dict(values).model.norm == "batch"
+
+
+def test_runs_of_two_kinds_differ() -> None:
+    found = differences(RunConfig(), ImageRun())
+    assert found["kind"] == ("language", "image") and found["model.classes"] == (None, 10)
+    assert found["data.corpus"] == ("stdlib", None)
 
 
 def test_differences_are_named_by_their_key(tiny: RunConfig) -> None:

@@ -26,6 +26,12 @@ from tnnlab.training.evaluation import HeldOut, evaluate
 from tnnlab.training.setup import Run
 
 
+class Alone:
+    """The one process of a run, as far as an evaluation asks."""
+
+    num_processes, process_index, device = 1, 0, torch.device("cpu")
+
+
 def kinds(out: Path, kind: str) -> list[dict[str, Any]]:
     return [line for line in read_metrics(out) if line["kind"] == kind]
 
@@ -132,10 +138,6 @@ def test_evaluation_is_the_mean_over_all_targets(tiny: RunConfig, tmp_path: Path
     held_out = HeldOut.of(split, corpus, tokenizer, 40)
     text = tokenizer.decode(split.tokens[:40])
     assert (held_out.words, held_out.bytes) == (len(text.split()), 40)
-
-    class Alone:
-        num_processes, process_index, device = 1, 0, torch.device("cpu")
-
     found = evaluate(model, held_out, length=64, batch_size=2, accelerator=Alone())
     assert model.training and found["tokens"] == 39
     tokens = torch.from_numpy(split.tokens[:40].astype(np.int64))[None]
@@ -232,6 +234,77 @@ def test_resuming_with_other_text_is_refused(tiny: RunConfig, tmp_path: Path) ->
     text.write_text(text.read_text() + " And more of it.")
     with pytest.raises(ConfigError, match="trained with other data: those of train"):
         train(config, tmp_path / "run", resume=True)
+
+
+RTF = {"operator": "rtf", "operator_options": {"order": 4, "length": 32, "init": "montel"}}
+
+
+@pytest.mark.parametrize(
+    ("rate", "kernel_rate", "scale"), [(3e-3, 3e-4, 0.1), (3e-3, None, 1 / 3), (5e-4, None, 1.0)]
+)
+def test_state_spaces_have_a_learning_rate_of_their_own(
+    tiny: RunConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rate: float,
+    kernel_rate: float | None,
+    scale: float,
+) -> None:
+    config = change(
+        tiny, model=RTF, training={"learning_rate": rate, "kernel_learning_rate": kernel_rate}
+    )
+    update = loop.update
+    found: list[int] = []
+
+    def watched(run: Run) -> None:
+        step = run.at.step
+        if step == 6 and len(found) == 6:
+            raise KeyboardInterrupt  # once: the checkpoint of step 4 is the newest
+        update(run)
+        peak = learning_rate(step, config.training)
+        kernels = {id(p) for block in run.network.blocks for p in block.gtu.operator.parameters()}
+        for group in run.optimizer.param_groups:
+            is_kernel = {id(p) for p in group["params"]} == kernels
+            assert group["lr"] == pytest.approx(peak * (scale if is_kernel else 1.0), rel=1e-12)
+            assert group["weight_decay"] == 0.0 or not is_kernel
+            if is_kernel:
+                found.append(step)
+
+    monkeypatch.setattr(loop, "update", watched)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path)
+    train(config, tmp_path, resume=True)
+    assert found == [*range(6), *range(4, 12)]
+
+
+def test_the_kernels_rate_moves_the_kernels_alone(tiny: RunConfig, tmp_path: Path) -> None:
+    config = change(tiny, model=RTF, training={"steps": 3, "kernel_learning_rate": 1e-12})
+    train(config, tmp_path)
+    torch.manual_seed(config.seed)
+    first = dict(CausalLM(config.model).named_parameters())
+    last = dict(CausalLM.from_pretrained(tmp_path / "model").named_parameters())
+    moved = {name for name in first if not torch.allclose(first[name], last[name], atol=1e-9)}
+    assert moved == {name for name in first if ".gtu.operator." not in name}
+
+
+def test_other_lengths_are_measured_at_the_end(tiny: RunConfig, tmp_path: Path) -> None:
+    config = change(tiny, training={"steps": 4}, evaluation={"lengths": [32, 16, 100]})
+    record = train(config, tmp_path)
+    rows = record["history"]["length"]
+    assert [(row["step"], row["length"]) for row in rows] == [(4, 32), (4, 16), (4, 100)]
+    assert "length" not in record["metrics"]
+    corpus, tokenizer = load_corpus("text", tiny.data.path), load_tokenizer("bytes")
+    held_out = HeldOut.of(tokenize(corpus, tokenizer, "validation"), corpus, tokenizer, 500)
+    model = CausalLM.from_pretrained(tmp_path / "model")
+    for row in rows:
+        options: Any = {"length": row["length"], "batch_size": 3, "accelerator": Alone()}
+        expected = evaluate(model, held_out, **options)
+        assert row["loss_per_token"] == pytest.approx(expected["loss_per_token"], rel=1e-5)
+        assert row["tokens"] == 499
+    assert rows[0]["loss_per_token"] == record["metrics"]["validation"]["loss_per_token"]
+    assert (
+        "length" not in train(change(config, evaluation={"lengths": []}), tmp_path / "b")["history"]
+    )
 
 
 @pytest.mark.gpu

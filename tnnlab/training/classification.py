@@ -124,7 +124,8 @@ def load_run_task(config: ClassifierRun) -> Any:
     if images and data.length is not None:
         raise ConfigError(f"data.length is null for images; got {data.length}")
     if data.length is not None:
-        longest = max(int(task.split(name).lengths.max()) for name in SPLITS)
+        splits: list[Any] = [task.split(name) for name in SPLITS]
+        longest = max(int(split.lengths.max()) for split in splits)
         if longest > data.length:
             raise ConfigError(
                 f"data.length is {data.length}, and the longest sequence of the task {data.task!r} "

@@ -324,7 +324,8 @@ class RunConfig:
         values = dict(values)
         run = run_class(values.pop("kind", cls.kind))
         refuse_unknown(values, run)
-        sections = {item.name: type(getattr(run(), item.name)) for item in fields(run)}
+        default = run()
+        sections = {item.name: type(getattr(default, item.name)) for item in fields(run)}
         build = {k: t(**values[k]) for k, t in sections.items() if k in values and is_dataclass(t)}
         return run(**{**values, **build})
 
@@ -377,7 +378,8 @@ def run_class(kind: str) -> type[RunConfig]:
 
 def refuse_unknown(values: Mapping[str, Any], schema: Any = RunConfig, prefix: str = "") -> None:
     """Raise :class:`ConfigError` for the first key that ``schema`` (a dataclass) does not have."""
-    sections = {item.name: getattr(schema(), item.name) for item in fields(schema) if item.init}
+    default = schema()
+    sections = {item.name: getattr(default, item.name) for item in fields(schema) if item.init}
     for key, value in values.items():
         if key not in sections:
             hint = nearest(prefix + str(key), (prefix + name for name in sections))
