@@ -21,24 +21,8 @@ DIRECTIVE = re.compile(r"^\.\. (currentmodule|auto\w+|py:data):: (\S+)((?:\n   :
 
 # Modules with entries that have no example as yet; the list may only get shorter.
 WITHOUT_EXAMPLES = {
-    "tnnlab.attention",
-    "tnnlab.bench.generation",
-    "tnnlab.convert.etsc",
-    "tnnlab.convert.model",
-    "tnnlab.convert.one",
-    "tnnlab.convert.systems",
-    "tnnlab.data.batches",
-    "tnnlab.data.cache",
-    "tnnlab.data.corpora",
-    "tnnlab.data.metrics",
-    "tnnlab.generation.attention",
-    "tnnlab.training.config",
-    "tnnlab.training.errors",
     "tnnlab.training.evaluation",
     "tnnlab.training.loop",
-    "tnnlab.training.metrics",
-    "tnnlab.training.recipes",
-    "tnnlab.training.schedules",
     "tnnlab.widgets.writer",
 }
 

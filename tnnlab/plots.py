@@ -174,3 +174,40 @@ def plot_kernels(axes: Axes, kernel: ArrayLike) -> QuadMesh:
     axes.set(xscale="log", xlabel="1 + lag", ylabel="channel, sorted", yticks=[])
     axes.grid(False)
     return mesh
+
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def plot_histories(
+    axes: Axes, records: Mapping[str, Mapping[str, Any]], *, kind: str, x: str, y: str
+) -> None:
+    """Lines of several runs' histories in one picture, each with its own colour and mark.
+
+    Args:
+        axes: to draw on.
+        records: result records by the name in the legend; one without such lines is left out, and
+            its look with it, so that a run looks the same in every picture of the same records.
+        kind: of the lines: "validation", "train", "length".
+        x, y: keys of the lines: "step" and "loss_per_token", say.
+
+    >>> from matplotlib.figure import Figure
+    >>> lines = [{"length": 512, "loss_per_token": 5.0}, {"length": 1024, "loss_per_token": 4.9}]
+    >>> axes = Figure().subplots()
+    >>> records = {"tno": {"history": {"length": lines}}, "fd": {"history": {}}}
+    >>> plot_histories(axes, records, kind="length", x="length", y="loss_per_token")
+    >>> [line.get_label() for line in axes.lines]
+    ['tno']
+    """
+    for number, (name, record) in enumerate(records.items()):
+        lines = record["history"].get(kind, [])
+        if lines:
+            axes.plot(
+                [line[x] for line in lines],
+                [line[y] for line in lines],
+                label=name,
+                color=COLOURS[number % len(COLOURS)],
+                linestyle=DASHES[number % len(DASHES)],
+                marker=MARKERS[number % len(MARKERS)],
+                markersize=4,
+            )

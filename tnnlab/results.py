@@ -2,14 +2,16 @@
 
 A record is a JSON object with at least ``name``, ``preset``, ``status``, ``seed``, ``provenance``,
 ``wall_time_s`` and ``metrics``. Runs write ``result.json`` into their folder; those that the book
-cites are kept in ``data/results/``.
+cites are kept in ``data/results/``, the members of a sweep in a folder of their own.
 """
 
 import json
 import os
 import platform
+import re
+import statistics
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +21,7 @@ import tnnlab
 from tnnlab._files import atomic_file
 
 Record = dict[str, Any]
+RUN = "result.json"  # the record in a run's folder
 
 
 def provenance(device: Any = None, *, processes: int = 1) -> Record:
@@ -133,10 +136,14 @@ def _lines(value: Any, indent: str = "") -> str:
 
 
 def load_records(folder: str | os.PathLike[str] = "data/results") -> list[Record]:
-    """All records in a folder: its ``*.json``, and ``result.json`` of each run below it.
+    """All records in a folder and the folders below it.
 
-    Each gets ``file``, where it came from. JSON files that are no records are passed over; a
-    folder that does not exist has none.
+    Each gets ``file``, where it came from. One in a folder below is named after its place, as
+    recipes do not tell the members of a sweep apart: ``lm-small/tno-seed0`` for
+    ``lm-small/tno-seed0.json``, and for the ``result.json`` of the run ``lm-small/tno-seed0``.
+    ``config.name`` is the recipe's. JSON files that are no records are passed over, and so is all
+    else that lies in a run's folder, and a sweep's own copy of a record that is there. A folder
+    that does not exist has no records.
 
     Raises:
         ValueError: a file is no JSON.
@@ -146,26 +153,43 @@ def load_records(folder: str | os.PathLike[str] = "data/results") -> list[Record
     """
     folder = Path(folder)
     records = []
-    for path in sorted({*folder.glob("*.json"), *folder.glob("**/result.json")}):
+    for path in _record_files(folder):
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
             raise ValueError(f"{path} is no JSON ({error}): remove it or write it again") from error
         if isinstance(value, dict) and "name" in value and "provenance" in value:
+            if path.parent != folder:
+                place = path.parent if path.name == RUN else path.with_suffix("")
+                value["name"] = place.relative_to(folder).as_posix()
             records.append({**value, "file": str(path)})
     return records
 
 
+def _record_files(folder: Path) -> list[Path]:
+    files = sorted(folder.rglob("*.json"))
+    runs = {path.parent for path in files if path.name == RUN}
+
+    def counts(path: Path) -> bool:
+        if path.name == RUN:
+            return True
+        copy = path.parent.name == "records" and path.parent.with_name(path.stem) in runs
+        return not copy and runs.isdisjoint(path.parents)
+
+    # Those of the folder itself come first.
+    return sorted(filter(counts, files), key=lambda path: path.parent != folder)
+
+
 COLUMNS = ("record", "preset", "status", "M params", "M tokens", "nats/token", "ppl/word",
-           "bits/byte", "bigram", "time", "memory", "hardware", "date")  # fmt: skip
+           "bits/byte", "bigram", "accuracy", "time", "memory", "hardware", "date")  # fmt: skip
 
 
 def table(records: Iterable[Mapping[str, Any]]) -> str:
     """A plain-text table, one record a line; an empty string for no records.
 
-    ``nats/token``, ``ppl/word`` and ``bits/byte`` are of the test split where it was evaluated
-    (the record's name then ends in "(test)"), else of validation. ``bigram`` is the loss of a
-    bigram model in nats per token on the validation tokens.
+    ``nats/token``, ``ppl/word``, ``bits/byte`` and ``accuracy`` are of the test split where it was
+    evaluated (the record's name then ends in "(test)"), else of validation. ``bigram`` is the loss
+    of a bigram model in nats per token on the validation tokens.
 
     >>> record = {"name": "mine", "preset": "smoke", "status": "complete"}
     >>> record["provenance"] = provenance()
@@ -197,7 +221,8 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
         _number(final.get("perplexity_per_word"), 1, 2),
         _number(final.get("bits_per_byte"), 1, 3),
         _number((record.get("baseline") or {}).get("loss_per_token"), 1, 3),
-        _duration(record.get("wall_time_s")),
+        _number(final.get("accuracy"), 100, 2, "%"),
+        duration(record.get("wall_time_s")),
         _number(record.get("peak_memory_bytes"), 2**-30, 2, " GiB"),
         where.get("hardware", {}).get("device", ""),
         where.get("date", "")[:10],
@@ -211,9 +236,110 @@ def _number(value: float | None, unit: float, digits: int, suffix: str = "") -> 
     return (f"{value:.3g}" if abs(value) >= 1e6 else f"{value:.{digits}f}") + suffix
 
 
-def _duration(seconds: float | None) -> str:
+def duration(seconds: float | None) -> str:
+    """Seconds in words; "-" for None.
+
+    >>> duration(14), duration(125.4), duration(3725)
+    ('14 s', '2 min 5 s', '1 h 2 min')
+    """
     if seconds is None:
         return "-"
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def markdown_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], *, text: Collection[str] = ()
+) -> str:
+    """A table in Markdown: the first column and those named in ``text`` to the left, the others,
+    of numbers, to the right.
+
+    Raises:
+        ValueError: a row with more or fewer cells than the header.
+
+    >>> print(markdown_table(["model", "perplexity"], [["one", "20.5"], ["two", "-"]]))
+    | model | perplexity |
+    | :--- | ---: |
+    | one | 20.5 |
+    | two | - |
+    """
+    sides = [":---" if i == 0 or name in text else "---:" for i, name in enumerate(header)]
+    lines = [header, sides, *rows]
+    for line in lines:
+        if len(line) != len(header):
+            raise ValueError(
+                f"the header has {len(header)} cells; got a row of {len(line)}: {line}"
+            )
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def commit(record: Mapping[str, Any]) -> str:
+    """The commit of a record, seven digits; "changed" follows where the tree was not clean.
+
+    >>> commit({"provenance": {"commit": "0123456789", "dirty": True}})
+    '0123456 changed'
+    """
+    where = record["provenance"]
+    return (where.get("commit") or "unknown")[:7] + " changed" * bool(where.get("dirty"))
+
+
+def outcome(record: Mapping[str, Any]) -> str:
+    """What came out, in one phrase: of the test split where it was evaluated, else of validation.
+
+    >>> outcome({"status": "complete", "metrics": {"test": {"accuracy": 0.4123, "loss": 1.5}}})
+    'test accuracy 41.23%'
+    >>> outcome({"status": "complete", "rows": [{"time_s": 1e-3}]})
+    '1 rows'
+    """
+    metrics = record.get("metrics", {})
+    split = "test" if metrics.get("test") else "validation"
+    final = metrics.get(split) or {}
+    if "accuracy" in final:
+        found = f"{split} accuracy {final['accuracy']:.2%}"
+    elif "loss_per_token" in final:
+        found = f"{split} {final['loss_per_token']:.3f} nats per token"
+    else:
+        found = f"{len(record['rows'])} rows" if "rows" in record else "-"
+    status = record.get("status", "complete")
+    return found if status == "complete" else f"{found} ({status})"
+
+
+def by_family(
+    records: Iterable[Mapping[str, Any]], sweep: str, members: Iterable[str]
+) -> dict[str, list[Mapping[str, Any]]]:
+    """The complete records of a sweep by family, which is a member's name without its seed.
+
+    Args:
+        records: as :func:`load_records` gives them.
+        sweep: its folder among them.
+        members: names as in the sweep, in the order wanted; a family with no record is there, and
+            has an empty list.
+
+    >>> record = {"name": "lm-small/tno-seed0", "status": "complete"}
+    >>> by_family([record], "lm-small", ["tno-seed0", "tno-seed1", "fd-seed0"])
+    {'tno': [{'name': 'lm-small/tno-seed0', 'status': 'complete'}], 'fd': []}
+    """
+    complete = {record["name"]: record for record in records if record["status"] == "complete"}
+    families: dict[str, list[Mapping[str, Any]]] = {}
+    for name in members:
+        family = families.setdefault(re.sub(r"-seed\d+$", "", name), [])
+        if f"{sweep}/{name}" in complete:
+            family.append(complete[f"{sweep}/{name}"])
+    return families
+
+
+def mean(values: Sequence[float], digits: int = 2) -> str:
+    """A mean over runs; with several, ± their standard deviation (of a sample) and their number.
+
+    >>> mean([20.123]), mean([20.0, 22.0], digits=1), mean([])
+    ('20.12', '21.0 ± 1.4 (2)', '-')
+    """
+    if not values:
+        return "-"
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
+    spread = statistics.stdev(values)
+    return f"{statistics.mean(values):.{digits}f} ± {spread:.{digits}f} ({len(values)})"

@@ -46,13 +46,16 @@ class GenerationBench:
         order: states of a "reduced" channel.
         batches: numbers of sequences.
         positions: how many tokens there are already.
-        fused: take the GPU kernels of :mod:`tnnlab.generation.fused`.
+        fused: take the GPU kernels of ``tnnlab.generation.fused``.
         compile: fuse a step by ``torch.compile`` before it is captured.
         names: of decoders, and "attention".
         threads: of a CPU; None: as many as PyTorch takes.
         seconds: spent on each measurement.
         patience: seconds; what took longer is not timed at greater positions.
         room: bytes of states; what needs more is not timed.
+
+    >>> PRESETS["smoke"].device
+    'cpu'
     """
 
     device: str
@@ -117,6 +120,11 @@ def bench_generation(bench: GenerationBench, preset: str, command: str, report: 
 
     Returns:
         the record, as :func:`tnnlab.results.write_record` takes it.
+
+    >>> bench = dataclasses.replace(PRESETS["smoke"], names=("window",), positions=(1,))
+    >>> record = bench_generation(bench, "smoke", "tnnlab bench generation", lambda row: None)
+    >>> record["status"], len(record["rows"])
+    ('complete', 1)
     """
     begun = time.perf_counter()
     device = torch.device(bench.device)

@@ -22,6 +22,10 @@ class ETSC(DiagonalSSM):
 
     Raises:
         ValueError: another number of residues.
+
+    >>> system = ETSC(torch.ones(1, 3) + 0j, torch.ones(1), period=4, decay=torch.ones(1))
+    >>> system.poles.shape, system.kernel(6).round(decimals=4).tolist()
+    (torch.Size([1, 3, 2]), [[1.0, 3.0, 0.0, 1.0, 0.0, 3.0]])
     """
 
     decay: Tensor

@@ -31,6 +31,9 @@ class ConvertedConfig(TNNConfig):
         order, tolerance: what was asked for, of "reduced".
         systems: of each layer, its ``form`` ("etsc", "diagonal" or "full"), ``channels`` and
             ``states`` (complex ones, unless it is "full"), and of "etsc" the ``period``.
+
+    >>> ConvertedConfig(vocab_size=257, method="reduced", length=64, order=8).order
+    8
     """
 
     method: str = "etsc"
@@ -41,10 +44,16 @@ class ConvertedConfig(TNNConfig):
 
 
 class ConvertedLM(CausalLM):
-    """A :class:`tnnlab.CausalLM` whose operators are state spaces: constants, no parameters.
+    """A :class:`tnnlab.models.CausalLM` whose operators are state spaces: constants, no parameters.
 
     It computes in parallel by the systems' kernels, as any model does, and can be saved, loaded
     and evaluated like one. It generates by its states (:func:`tnnlab.generation.generate`).
+
+    >>> model = CausalLM(TNNConfig(vocab_size=257, depth=1, width=32, glu_width=32)).eval()
+    >>> converted = convert_model(model, "etsc", length=64)
+    >>> tokens = torch.randint(257, (1, 64))
+    >>> torch.allclose(converted(tokens), model(tokens), atol=1e-3)
+    True
     """
 
     config_class = ConvertedConfig
@@ -87,7 +96,7 @@ def convert_model(
 
     Args:
         model: of any causal operator with a kernel, in any mixer; it is not touched.
-        method, length, order, tolerance: as for :func:`tnnlab.convert.one.convert_operator`.
+        method, length, order, tolerance: as for :func:`tnnlab.convert.convert_operator`.
         report: is given the report of each layer as it comes.
 
     Returns:
@@ -96,6 +105,11 @@ def convert_model(
 
     Raises:
         ValueError: the model was converted before, or the conversion refuses.
+
+    >>> model = CausalLM(TNNConfig(vocab_size=257, depth=1, width=32, glu_width=32))
+    >>> converted = convert_model(model, "reduced", length=64, order=8)
+    >>> [layer["orders"]["mean"] for layer in converted.report]
+    [8.0]
     """
     if isinstance(model, ConvertedLM):
         raise ValueError(
@@ -136,7 +150,14 @@ def load_language_model(
     """A causal language model, converted or not, from ``save_pretrained``'s folder.
 
     Raises:
-        FileNotFoundError, ValueError: as :meth:`tnnlab.CausalLM.from_pretrained`.
+        FileNotFoundError, ValueError: as :meth:`~tnnlab.pretrained.Pretrained.from_pretrained`.
+
+    >>> import tempfile
+    >>> model = CausalLM(TNNConfig(vocab_size=257, depth=1, width=32, glu_width=32))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     convert_model(model, "etsc", length=64).save_pretrained(folder)
+    ...     type(load_language_model(folder)).__name__
+    'ConvertedLM'
     """
     path = Path(folder) / CONFIG_NAME
     text = path.read_text(encoding="utf-8") if path.is_file() else "{}"

@@ -61,6 +61,11 @@ def convert_operator(
 
     Raises:
         ValueError: an unknown method, an operator without a kernel, or what the method refuses.
+
+    >>> from tnnlab.operators import TNO
+    >>> system, report = convert_operator(TNO(4, causal=True), "etsc", length=32)
+    >>> system.kernel(32).shape, report["form"], report["tap_error"] < 1e-3
+    (torch.Size([4, 32]), 'diagonal', True)
     """
     operator = toeplitz(operator)
     if method not in METHODS:

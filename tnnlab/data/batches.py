@@ -30,6 +30,11 @@ class Batches:
 
     Raises:
         ValueError: fewer than ``length + 1`` tokens, or a size below 1.
+
+    >>> batches = Batches(np.arange(100), length=9, batch_size=2, seed=0)
+    >>> inputs, targets = batches.batch(0)
+    >>> inputs.shape, torch.equal(targets, (inputs + 1) % 100), batches.steps_per_epoch
+    (torch.Size([2, 9]), True, 6)
     """
 
     def __init__(
@@ -138,6 +143,10 @@ def evaluation_windows(
 
     Raises:
         ValueError: fewer than two tokens, a size below 1, or ``scored`` of another shape or type.
+
+    >>> inputs, targets, mask = next(evaluation_windows(np.arange(6), length=3, batch_size=2))
+    >>> inputs.tolist(), targets.tolist(), mask.tolist()
+    ([[0, 1, 2], [3, 4, 0]], [[1, 2, 3], [4, 5, 0]], [[True, True, True], [True, True, False]])
     """
     stream = _stream(tokens)
     _check_positive(length=length, batch_size=batch_size)

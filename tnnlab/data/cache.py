@@ -34,6 +34,15 @@ class TokenArray:
         record: what the file beside it says: corpus, tokenizer, their fingerprints, split,
             sha256, dtype, the counts of tokens, documents, words and bytes, and the places of
             tokens that are not scored.
+
+    >>> import pathlib, tempfile
+    >>> from tnnlab.data import load_corpus, load_tokenizer
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     text = pathlib.Path(folder, "text.txt")
+    ...     _ = text.write_text("Any text will do. " * 100)
+    ...     tokens = tokenize(load_corpus("text", text), load_tokenizer("bytes"), "train", folder)
+    ...     tokens.words > 100, tokens.is_intact(), tokens.tokens.dtype
+    (True, True, dtype('uint16'))
     """
 
     def __init__(self, path: Path, record: dict[str, Any]) -> None:
@@ -43,7 +52,7 @@ class TokenArray:
 
     @cached_property
     def scored(self) -> np.ndarray | None:
-        """Whether each token counts as a target in an evaluation: bool, as long as the tokens.
+        """Whether each token counts as a target in an evaluation (bool, as long as the tokens).
         None: all of them do. (`Segment.scored`; ends of text always count.)"""
         ranges = self.record.get("unscored", [])
         if not ranges:
@@ -109,6 +118,16 @@ def tokenize(
     Raises:
         ValueError: no such split, or one without any text.
         FileNotFoundError: the text is not on this machine.
+
+    >>> import pathlib, tempfile
+    >>> from tnnlab.data import load_corpus, load_tokenizer
+    >>> tokenizer = load_tokenizer("bytes")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     text = pathlib.Path(folder, "text.txt")
+    ...     _ = text.write_text("Any text will do. " * 100)
+    ...     tokens = tokenize(load_corpus("text", text), tokenizer, "train", folder)
+    ...     tokenizer.decode(tokens.tokens[:17])
+    'Any text will do.'
     """
     check_split(split)
     folder = cache_folder() / "tokens" if cache_dir is None else Path(cache_dir)

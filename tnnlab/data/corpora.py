@@ -20,6 +20,9 @@ class Segment(NamedTuple):
         text: the stretch.
         words: words in it, by the corpus's `word_rule`; 0 if it is not scored.
         scored: False: its tokens are context for the others, and never targets in an evaluation.
+
+    >>> Segment("Any text", words=2).scored
+    True
     """
 
     text: str
@@ -28,7 +31,12 @@ class Segment(NamedTuple):
 
 
 class Corpus(ABC):
-    """A body of text in three splits, the same on every run."""
+    """A body of text in three splits, the same on every run.
+
+    >>> corpus = load_corpus("stdlib")
+    >>> corpus.name, corpus.count_words("import this"), len(corpus.fingerprint)
+    ('stdlib', 2, 64)
+    """
 
     name: str
     source: str
@@ -53,7 +61,7 @@ class Corpus(ABC):
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """SHA-256 (hexadecimal) over the content: equal fingerprints mean equal text."""
+        """SHA-256 (hexadecimal) over the content; equal fingerprints mean equal text."""
 
     @staticmethod
     def count_words(text: str) -> int:
@@ -97,6 +105,10 @@ def load_corpus(name: str, path: str | PathLike[str] | None = None) -> Corpus:
     Raises:
         ValueError: unknown name; ``"text"`` without a path; ``"stdlib"`` with one.
         FileNotFoundError: there is nothing usable at ``path``.
+
+    >>> text = next(iter(load_corpus("stdlib").documents("validation")))
+    >>> type(text).__name__, len(text) > 0
+    ('str', True)
     """
     check_name("corpus", name, CORPUS_NAMES)
     if name == "stdlib":

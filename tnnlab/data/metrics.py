@@ -28,6 +28,10 @@ def evaluation_metrics(
 
     Raises:
         ValueError: a count below 1.
+
+    >>> found = evaluation_metrics(800.0, tokens=400, words=80, bytes=400)
+    >>> [round(found[name], 2) for name in ("loss_per_token", "bits_per_byte")]
+    [2.0, 2.89]
     """
     for name, count in {"tokens": tokens, "words": words, "bytes": bytes}.items():
         if count < 1:

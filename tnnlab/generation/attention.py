@@ -19,6 +19,13 @@ class KeyValueCache(Memory):
 
     Shape: ``(batch, n, width)``, n new positions, to the same; ``mask (batch, n)``, True at real
     ones: no query attends to the others, now or later.
+
+    >>> from tnnlab.generation import Streaming
+    >>> attention, x = Attention(8, inner=16, causal=True, heads=2), torch.randn(1, 10, 8)
+    >>> streaming = Streaming(attention, lambda m: KeyValueCache(m, 16) if m is attention else None)
+    >>> y = torch.cat([streaming(x[:, :6]), streaming(x[:, 6:])], 1)
+    >>> torch.allclose(y, attention(x), atol=1e-5)
+    True
     """
 
     states = ("keys", "values", "real")
@@ -78,6 +85,13 @@ class NextPositions(Memory):
 
     Raises:
         ValueError: the model has learned fewer positions.
+
+    >>> from tnnlab.generation import Streaming
+    >>> positions = LearnedPositions(64, width=8)
+    >>> streaming = Streaming(positions, lambda m: NextPositions(positions, 64))
+    >>> y = torch.cat([streaming(torch.zeros(1, n, 8)) for n in (6, 4)], 1)
+    >>> torch.equal(y, positions(torch.zeros(1, 10, 8)))
+    True
     """
 
     states = ("count",)

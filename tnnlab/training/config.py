@@ -48,6 +48,9 @@ class DataConfig:
             :func:`tnnlab.data.load_corpus` looks.
         tokenizer: "bytes" (257 tokens: 256 bytes and end of document) or "gpt2" (50,257).
         length: tokens in one training sample, and in one evaluation window.
+
+    >>> DataConfig(corpus="stdlib", length=256).tokenizer
+    'bytes'
     """
 
     corpus: str = "stdlib"
@@ -99,6 +102,12 @@ class TrainingConfig:
         log_every: updates between two lines of training metrics.
         checkpoint_every: updates between two checkpoints (a last one is written at the end).
         keep: newest checkpoints to keep; the best one stays as well.
+
+    >>> try:
+    ...     TrainingConfig(steps=100, warmup=200)
+    ... except ConfigError as error:
+    ...     print(error)
+    training.warmup is 200, longer than training.steps 100
     """
 
     steps: int = 1000
@@ -190,6 +199,9 @@ class EvaluationConfig:
         prompt: text that each of them continues; "" starts from an end-of-document token.
         temperature: divides the logits; 0 takes the most likely token.
         top_k: draw among the k most likely tokens; null: among all.
+
+    >>> EvaluationConfig(every=50, limit=10_000).samples
+    1
     """
 
     every: int = 200
@@ -270,7 +282,11 @@ class RunConfig:
         data: the text.
         training: the updates.
         evaluation: the looks at it.
-        kind: "language"; see :data:`KINDS` for the others.
+        kind: "language"; see ``KINDS`` for the others.
+
+    >>> config = RunConfig(name="mine", training=TrainingConfig(steps=100))
+    >>> RunConfig.from_dict(config.to_dict()) == config
+    True
     """
 
     name: str = "unnamed"
@@ -316,7 +332,7 @@ class RunConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunConfig":
         """The inverse of :meth:`to_dict`; missing keys take their defaults. The result is of the
-        class of its kind (:data:`KINDS`).
+        class of its kind (``KINDS``).
 
         Raises:
             ConfigError: a key is unknown (the message names the nearest), or a value cannot work.

@@ -24,6 +24,9 @@ class HeldOut:
         words: words in their text, counted as its corpus does.
         bytes: UTF-8 bytes in their text.
         scored: which tokens are targets; None: all.
+
+    >>> len(HeldOut(np.arange(100), words=20, bytes=100).tokens)
+    100
     """
 
     tokens: np.ndarray
@@ -52,7 +55,11 @@ class HeldOut:
 
 
 def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross entropy of each target in nats: ``(b, n, vocab)`` and ``(b, n)`` to ``(b, n)``."""
+    """Cross entropy of each target in nats: ``(b, n, vocab)`` and ``(b, n)`` to ``(b, n)``.
+
+    >>> token_losses(torch.zeros(1, 3, 8), torch.tensor([[5, 0, 2]])).exp().round(decimals=4)
+    tensor([[8., 8., 8.]])
+    """
     losses = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
     return losses.view_as(targets)
 
@@ -104,7 +111,19 @@ def draw_samples(
     seed: int,
     device: torch.device,
 ) -> list[str]:
-    """Texts that the model continues from the prompt; the same seed draws the same ones."""
+    """Texts that the model continues from the prompt; the same seed draws the same ones.
+
+    >>> from tnnlab.data import load_tokenizer
+    >>> from tnnlab.models import CausalLM, TNNConfig
+    >>> from tnnlab.training import EvaluationConfig
+    >>> model = CausalLM(TNNConfig(vocab_size=257, depth=1, width=32, glu_width=32))
+    >>> config = EvaluationConfig(samples=2, sample_tokens=4, prompt="def ")
+    >>> texts = draw_samples(
+    ...     model, load_tokenizer("bytes"), config, seed=0, device=torch.device("cpu")
+    ... )
+    >>> len(texts)
+    2
+    """
     if config.samples == 0:
         return []
     prompt = list(tokenizer.encode(config.prompt)) or [tokenizer.end_of_text]

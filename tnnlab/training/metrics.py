@@ -160,6 +160,13 @@ def restore_metrics(out: Path, checkpoint: Path | None) -> None:
 
 
 def read_metrics(out: Path) -> list[dict[str, Any]]:
-    """All reports of a run, in order."""
+    """All reports of a run, in order.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "metrics.jsonl").write_text('{"kind": "train", "loss": 5.5}')
+    ...     read_metrics(Path(folder))
+    [{'kind': 'train', 'loss': 5.5}]
+    """
     with (out / "metrics.jsonl").open(encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]

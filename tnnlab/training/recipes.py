@@ -21,8 +21,30 @@ FULL = "full"
 
 
 def recipe_names() -> list[str]:
-    """The recipes that come with the package."""
+    """The recipes that come with the package.
+
+    >>> "lm-stdlib" in recipe_names()
+    True
+    """
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def read_yaml(kind: str, name: str, folder: Path) -> tuple[Path, Any]:
+    """A file of the package by its name, or any by its path, and what it holds.
+
+    Raises:
+        ConfigError: there is none, or it is no YAML.
+    """
+    yaml = require("yaml", "train")
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    try:
+        return path, yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        hint = nearest(name, sorted(known.stem for known in folder.glob("*.yaml")))
+        message = f"there is no {kind} {name}: {hint} (a path ends in .yaml)"
+        raise ConfigError(message) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no valid YAML: {error}") from error
 
 
 def load_recipe(recipe: str) -> dict[str, Any]:
@@ -34,15 +56,7 @@ def load_recipe(recipe: str) -> dict[str, Any]:
     Raises:
         ConfigError: there is no such recipe, or it is no YAML mapping.
     """
-    yaml = require("yaml", "train")
-    path = Path(recipe) if recipe.endswith((".yaml", ".yml")) else FOLDER / f"{recipe}.yaml"
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        hint = nearest(recipe, recipe_names())
-        raise ConfigError(f"there is no recipe {recipe}: {hint} (a path ends in .yaml)") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is no valid YAML: {error}") from error
+    path, values = read_yaml("recipe", recipe, FOLDER)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no keys")
     values.setdefault("kind", RunConfig.kind)
@@ -68,6 +82,10 @@ def read_recipe(
     Raises:
         ConfigError: an unknown recipe, preset or key (the message has the nearest name), a value
             of the wrong type, settings that cannot work together.
+
+    >>> config = read_recipe("lm-stdlib", overrides={"training": {"steps": 10, "warmup": 0}})
+    >>> config.name, config.training.steps
+    ('lm-stdlib', 10)
     """
     values = load_recipe(recipe)
     run, presets = run_class(values.pop("kind")), {FULL: {}, **values.pop("presets")}

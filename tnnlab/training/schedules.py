@@ -19,6 +19,10 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
     * "cosine": half a cosine from 1 to ``final_fraction`` at ``t = n`` (Loshchilov & Hutter, 2017);
     * "warmup-stable-decay": 1, then a line to ``final_fraction`` over the last ``cooldown`` updates
       (Hu et al., 2024, section 4).
+
+    >>> config = TrainingConfig(steps=100, warmup=10, learning_rate=1.0, final_fraction=0.1)
+    >>> [round(learning_rate(step, config), 2) for step in (0, 5, 10, 55, 100)]
+    [0.0, 0.5, 1.0, 0.55, 0.1]
     """
     peak, warmup = config.learning_rate, config.warmup
     if step < warmup:

@@ -29,12 +29,10 @@ from typing import Any
 
 import torch
 
-from tnnlab._extras import require
-from tnnlab._names import nearest
 from tnnlab.results import write_record
 from tnnlab.training.errors import ConfigError
 from tnnlab.training.recipes import FOLDER as RECIPES
-from tnnlab.training.recipes import FULL, read_recipe
+from tnnlab.training.recipes import FULL, read_recipe, read_yaml
 
 KEYS = {"recipe", "preset", "overrides", "seeds", "members"}
 MOST_LINES = 60  # of a record's training history: a curve needs no more
@@ -71,15 +69,7 @@ def read_sweep(sweep: str, only: Sequence[str] | None = None) -> list[Member]:
     Raises:
         ConfigError: a key or a run that cannot work, or nothing to do.
     """
-    yaml = require("yaml", "train")
-    file = Path(sweep) if sweep.endswith((".yaml", ".yml")) else FOLDER / f"{sweep}.yaml"
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        hint = nearest(sweep, sweep_names())
-        raise ConfigError(f"there is no sweep {sweep}: {hint} (a path ends in .yaml)") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{file} is no valid YAML: {error}") from error
+    file, values = read_yaml("sweep", sweep, FOLDER)
     if not isinstance(values, Mapping) or not {"recipe", "members"} <= set(values) <= KEYS:
         raise ConfigError(f"{file} has the keys recipe and members, and may have {sorted(KEYS)}")
     recipe, preset = str(values["recipe"]), str(values.get("preset", FULL))
