@@ -74,6 +74,27 @@ def test_plot_loss_without_a_baseline_draws_none(axes) -> None:
     assert [line.get_label() for line in axes.lines] == ["training", "validation"]
 
 
+def test_plot_histories_draws_each_run_in_its_own_look(axes) -> None:
+    runs = {
+        f"run {i}": {"history": {"length": [{"n": 1, "p": i}, {"n": 2, "p": 9}]}} for i in range(7)
+    }
+    looks = {}
+    for left_out in ("", "run 2"):
+        axes.clear()
+        history = {} if left_out else runs["run 2"]["history"]
+        shown = {**runs, "run 2": {"history": history}}
+        plots.plot_histories(axes, shown, kind="length", x="n", y="p")
+        assert [line.get_label() for line in axes.lines] == [n for n in runs if n != left_out]
+        looks[left_out] = {
+            line.get_label(): (line.get_color(), str(line.get_linestyle()), line.get_marker())
+            for line in axes.lines
+        }
+    assert len(set(looks[""].values())) == 7
+    assert len({look[:2] for look in looks[""].values()}) == 7  # without the marks too
+    assert looks["run 2"].items() <= looks[""].items()
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), [[1, 0], [2, 9]])
+
+
 def test_plot_kernels_sorts_and_scales_the_channels(axes) -> None:
     lags = np.arange(50)
     kernel = np.stack([3 * 0.99**lags, -2 * 0.5**lags, 0.9**lags])

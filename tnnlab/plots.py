@@ -200,14 +200,14 @@ def plot_histories(
     ['tno']
     """
     for number, (name, record) in enumerate(records.items()):
-        lines = record["history"].get(kind, [])
+        lines, again = record["history"].get(kind, []), number // len(COLOURS)
         if lines:
             axes.plot(
                 [line[x] for line in lines],
                 [line[y] for line in lines],
                 label=name,
                 color=COLOURS[number % len(COLOURS)],
-                linestyle=DASHES[number % len(DASHES)],
+                linestyle=DASHES[(number + again) % len(DASHES)],  # a colour's next round differs
                 marker=MARKERS[number % len(MARKERS)],
                 markersize=4,
             )

@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="the folder of a trained language model")
     parser.add_argument("out", type=Path, help="the record, a JSON file")
     options = parser.parse_args()
-    record = measure_quality(options.run, "python -m tnnlab.bench.quality RUN OUT.json")
+    record = measure_quality(options.run, f"python -m tnnlab.bench.quality {options.run} OUT.json")
     for row in record["rows"]:
         print(f"{row['name']:16} n = {row['n']:<6} perplexity {row['perplexity_per_token']:.4f}")
     write_record(options.out, record)
