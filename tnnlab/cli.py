@@ -9,7 +9,6 @@ from typing import Any
 
 import tnnlab
 from tnnlab.bench.cli import add_parser as add_bench
-from tnnlab.training.config import RunConfig
 from tnnlab.training.errors import ConfigError, Interrupted, TrainingStopped
 
 
@@ -107,6 +106,7 @@ def _conversion(command: argparse.ArgumentParser, length: str) -> None:
 
 def train(arguments: Sequence[str]) -> None:
     """``tnnlab train RECIPE …``: a recipe, a preset, options for single keys."""
+    from tnnlab.training.config import RunConfig
     from tnnlab.training.recipes import (
         FULL,
         config_parser,

@@ -25,7 +25,7 @@ from tnnlab.generation.memory import substitute
 from tnnlab.models import CausalLM
 from tnnlab.operators import ToeplitzOperator
 from tnnlab.ops import toeplitz_matmul
-from tnnlab.results import write_record
+from tnnlab.results import RUN, write_record
 from tnnlab.training.config import RunConfig
 from tnnlab.training.devices import make_accelerator
 from tnnlab.training.language import LanguageModelling
@@ -83,7 +83,7 @@ def measure_quality(run: Path, command: str) -> dict[str, Any]:
         the record, as :func:`tnnlab.results.write_record` takes it.
     """
     begun = time.perf_counter()
-    source = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    source = json.loads((run / RUN).read_text(encoding="utf-8"))
     config = RunConfig.from_dict(source["config"])
     config.evaluation.test = False
     accelerator, precision = make_accelerator(config.training)

@@ -16,7 +16,7 @@ from tnnlab.models import ImageClassifier, PairClassifier, SequenceClassifier
 from tnnlab.pretrained import Pretrained
 from tnnlab.training.config import ClassifierRun, ImageRun
 from tnnlab.training.errors import ConfigError
-from tnnlab.training.objective import Objective
+from tnnlab.training.objective import Objective, share
 
 
 class Classification(Objective):
@@ -37,19 +37,12 @@ class Classification(Objective):
         with accelerator.main_process_first():
             self.task = load_run_task(config)
         self.checksums = {self.task.name: self.task.fingerprint}
-        training, length = config.training, config.data.length
-        parts = training.accumulate * accelerator.num_processes
         self.batches = SampleBatches(
-            self.task.train,
-            batch_size=training.batch_size // parts,
-            seed=config.seed,
-            length=length,
-            rank=accelerator.process_index,
-            world=accelerator.num_processes,
+            self.task.train, length=config.data.length, **share(config, accelerator)
         )
         first = self.batches.batch(0).inputs
         sequences = 2 if isinstance(self.task.train, Pairs) else 1
-        self.positions = training.batch_size * sequences * math.prod(first[0].shape[1:])
+        self.positions = config.training.batch_size * sequences * math.prod(first[0].shape[1:])
 
     def make_model(self) -> Pretrained:
         model = self.config.model

@@ -20,7 +20,7 @@ from tnnlab.pretrained import Pretrained
 from tnnlab.training.config import RunConfig
 from tnnlab.training.errors import ConfigError
 from tnnlab.training.evaluation import HeldOut, draw_samples, evaluate
-from tnnlab.training.objective import Objective
+from tnnlab.training.objective import Objective, share
 
 
 class LanguageModelling(Objective):
@@ -46,17 +46,13 @@ class LanguageModelling(Objective):
             for name in names[1:]
         }
         self.positions = config.training.batch_size * config.data.length
-        parts = config.training.accumulate * accelerator.num_processes
         cuda = accelerator.device.type == "cuda"
         try:
             self.batches = Batches(
                 self.splits["train"],
                 length=config.data.length,
-                batch_size=config.training.batch_size // parts,
-                seed=config.seed,
-                rank=accelerator.process_index,
-                world=accelerator.num_processes,
                 device=accelerator.device if cuda else None,
+                **share(config, accelerator),
             )
         except ValueError as error:
             raise ConfigError(f"data.length: {error}") from error

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tnnlab.results import write_record
+from tnnlab.results import RUN, write_record
 from tnnlab.training.checkpoints import write_json
 from tnnlab.training.config import RunConfig
 from tnnlab.training.errors import Interrupted, NonFiniteLoss
@@ -198,7 +198,7 @@ def finish(run: Run, command: str | None, status: str) -> dict[str, Any]:
     if run.accelerator.is_main_process:
         if status == "complete":
             run.objective.save(run.network, run.out / "model")
-        write_record(run.out / "result.json", record)
+        write_record(run.out / RUN, record)
     run.accelerator.wait_for_everyone()
     return record
 

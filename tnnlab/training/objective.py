@@ -64,6 +64,17 @@ class Objective(ABC):
         return []
 
 
+def share(config: RunConfig, accelerator: Any) -> dict[str, int]:
+    """What a process deals out of each update, as the batches of all kinds take it."""
+    training = config.training
+    return {
+        "batch_size": training.batch_size // (training.accumulate * accelerator.num_processes),
+        "seed": config.seed,
+        "rank": accelerator.process_index,
+        "world": accelerator.num_processes,
+    }
+
+
 def make_objective(config: RunConfig, accelerator: Any) -> Objective:
     """Load the data of a run.
 

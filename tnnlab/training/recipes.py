@@ -26,7 +26,12 @@ def recipe_names() -> list[str]:
     >>> "lm-stdlib" in recipe_names()
     True
     """
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return yaml_names(FOLDER)
+
+
+def yaml_names(folder: Path) -> list[str]:
+    """The YAML files of a folder, without their ending."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
 def read_yaml(kind: str, name: str, folder: Path) -> tuple[Path, Any]:
@@ -40,7 +45,7 @@ def read_yaml(kind: str, name: str, folder: Path) -> tuple[Path, Any]:
     try:
         return path, yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        hint = nearest(name, sorted(known.stem for known in folder.glob("*.yaml")))
+        hint = nearest(name, yaml_names(folder))
         message = f"there is no {kind} {name}: {hint} (a path ends in .yaml)"
         raise ConfigError(message) from error
     except yaml.YAMLError as error:

@@ -29,10 +29,10 @@ from typing import Any
 
 import torch
 
-from tnnlab.results import write_record
+from tnnlab.results import RUN, write_record
 from tnnlab.training.errors import ConfigError
 from tnnlab.training.recipes import FOLDER as RECIPES
-from tnnlab.training.recipes import FULL, read_recipe, read_yaml
+from tnnlab.training.recipes import FULL, read_recipe, read_yaml, yaml_names
 
 KEYS = {"recipe", "preset", "overrides", "seeds", "members"}
 MOST_LINES = 60  # of a record's training history: a curve needs no more
@@ -56,7 +56,7 @@ FOLDER = RECIPES / "sweeps"
 
 def sweep_names() -> list[str]:
     """The sweeps that come with the package."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return yaml_names(FOLDER)
 
 
 def read_sweep(sweep: str, only: Sequence[str] | None = None) -> list[Member]:
@@ -126,7 +126,7 @@ def run_sweep(
 
     def run(number: int) -> bool:
         member = members[number]
-        folder, result = out / member.name, out / member.name / "result.json"
+        folder, result = out / member.name, out / member.name / RUN
         if not _complete(result):
             environment = dict(os.environ)
             if gpus > 1:

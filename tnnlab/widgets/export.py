@@ -16,7 +16,7 @@ from tnnlab._files import atomic_file
 from tnnlab.convert.model import convert_model
 from tnnlab.data import evaluation_windows, load_corpus, load_tokenizer_from, tokenize
 from tnnlab.models import CausalLM
-from tnnlab.results import provenance, write_record
+from tnnlab.results import RUN, provenance, write_record
 from tnnlab.training.evaluation import token_losses
 from tnnlab.widgets.packed import pack, unpack
 from tnnlab.widgets.writer import STORED, page_bytes
@@ -44,7 +44,7 @@ def export(
         FileNotFoundError: the run is not finished.
         ValueError: a model that cannot be packed.
     """
-    of_run = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    of_run = json.loads((run / RUN).read_text(encoding="utf-8"))
     data, length = of_run["config"]["data"], of_run["config"]["data"]["length"]
     model = CausalLM.from_pretrained(run / "model")
     tokenizer = load_tokenizer_from(run / "model")
