@@ -18,8 +18,8 @@ from tnnlab.pretrained import Pretrained
 from tnnlab.results import load_records
 from tnnlab.training import ConfigError, RunConfig, classification, loop, train
 from tnnlab.training.classification import Classification, load_run_task
-from tnnlab.training.config import ClassifierRun
 from tnnlab.training.setup import Run
+from tnnlab.training.tasks import ClassifierRun
 
 NETWORK = {
     "depth": 1, "width": 16, "expansion": 1, "glu_width": 16, "rpe_width": 8, "rpe_depth": 1,

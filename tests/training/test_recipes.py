@@ -9,8 +9,9 @@ from tnnlab.data.lra.listops import VOCABULARY
 from tnnlab.data.lra.text import VOCAB_SIZE
 from tnnlab.models import TNNConfig
 from tnnlab.training import ConfigError, RunConfig, read_recipe, recipe_names
-from tnnlab.training.config import KINDS, ClassifierRun, ImageRun, run_class
+from tnnlab.training.config import run_class
 from tnnlab.training.recipes import FOLDER, FULL, load_recipe
+from tnnlab.training.tasks import ClassifierRun, ImageRun
 
 NAMES = recipe_names()
 
@@ -77,7 +78,7 @@ def test_a_model_has_the_shape_of_its_task(
 ) -> None:
     for preset in (FULL, *load_recipe(name)["presets"]):
         config = read_recipe(name, preset=preset)
-        assert type(config) is run is KINDS[config.kind] and config.data.task == task
+        assert type(config) is run is run_class(config.kind) and config.data.task == task
         assert (config.model.vocab_size, config.model.classes) == (vocab_size, classes)
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tnnlab.training.config import DataConfig as DataConfig
     from tnnlab.training.config import EvaluationConfig as EvaluationConfig
     from tnnlab.training.config import RunConfig as RunConfig
-    from tnnlab.training.config import TrainingConfig as TrainingConfig
     from tnnlab.training.errors import CheckpointError as CheckpointError
     from tnnlab.training.errors import ConfigError as ConfigError
     from tnnlab.training.errors import Interrupted as Interrupted
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from tnnlab.training.errors import TrainingStopped as TrainingStopped
     from tnnlab.training.loop import train as train
     from tnnlab.training.metrics import read_metrics as read_metrics
+    from tnnlab.training.optimisation import TrainingConfig as TrainingConfig
     from tnnlab.training.recipes import read_recipe as read_recipe
     from tnnlab.training.recipes import recipe_names as recipe_names
     from tnnlab.training.schedules import learning_rate as learning_rate
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "config": ["DataConfig", "EvaluationConfig", "RunConfig", "TrainingConfig"],
+        "config": ["DataConfig", "EvaluationConfig", "RunConfig"],
         "errors": [
             "CheckpointError",
             "ConfigError",
@@ -41,6 +41,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         ],
         "loop": ["train"],
         "metrics": ["read_metrics"],
+        "optimisation": ["TrainingConfig"],
         "recipes": ["read_recipe", "recipe_names"],
         "schedules": ["learning_rate"],
     },

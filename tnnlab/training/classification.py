@@ -14,9 +14,9 @@ from tnnlab.data.documents import SPLITS
 from tnnlab.data.lra import Images, Pairs, SampleBatches, Split, evaluation_batches, load_task
 from tnnlab.models import ImageClassifier, PairClassifier, SequenceClassifier
 from tnnlab.pretrained import Pretrained
-from tnnlab.training.config import ClassifierRun, ImageRun
 from tnnlab.training.errors import ConfigError
 from tnnlab.training.objective import Objective, share
+from tnnlab.training.tasks import ClassifierRun, ImageRun
 
 
 class Classification(Objective):

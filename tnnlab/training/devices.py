@@ -5,8 +5,8 @@ from typing import Any
 import torch
 
 from tnnlab._extras import require
-from tnnlab.training.config import Precision, TrainingConfig
 from tnnlab.training.errors import ConfigError
+from tnnlab.training.optimisation import Precision, TrainingConfig
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> str:

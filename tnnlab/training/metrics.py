@@ -15,8 +15,8 @@ from torch import Tensor
 from tnnlab._extras import require
 from tnnlab._files import atomic_file
 from tnnlab.training.checkpoints import Progress
-from tnnlab.training.config import TrainingConfig
 from tnnlab.training.errors import NonFiniteLoss
+from tnnlab.training.optimisation import TrainingConfig
 from tnnlab.training.schedules import learning_rate
 
 

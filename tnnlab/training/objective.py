@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tnnlab.pretrained import Pretrained
-from tnnlab.training.config import ClassifierRun, RunConfig
+from tnnlab.training.config import KINDS, RunConfig, lookup
 
 
 class Objective(ABC):
@@ -81,10 +81,4 @@ def make_objective(config: RunConfig, accelerator: Any) -> Objective:
     Raises:
         ConfigError: settings that do not fit the data.
     """
-    if isinstance(config, ClassifierRun):
-        from tnnlab.training.classification import Classification
-
-        return Classification(config, accelerator)
-    from tnnlab.training.language import LanguageModelling
-
-    return LanguageModelling(config, accelerator)
+    return lookup(KINDS[config.kind][1])(config, accelerator)  # type: ignore[no-any-return]

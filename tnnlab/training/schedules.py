@@ -5,7 +5,7 @@ Nothing is stored: a run that resumes at step s asks for the rate at s.
 
 import math
 
-from tnnlab.training.config import TrainingConfig
+from tnnlab.training.optimisation import TrainingConfig
 
 
 def learning_rate(step: int, config: TrainingConfig) -> float:

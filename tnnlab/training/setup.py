@@ -11,11 +11,12 @@ import torch
 from tnnlab._extras import require
 from tnnlab.pretrained import Pretrained
 from tnnlab.training.checkpoints import Checkpoints, Progress, check_same_run, read_progress
-from tnnlab.training.config import RunConfig, TrainingConfig
+from tnnlab.training.config import RunConfig
 from tnnlab.training.devices import make_accelerator
 from tnnlab.training.errors import ConfigError
 from tnnlab.training.metrics import LossWindow, Metrics, restore_metrics
 from tnnlab.training.objective import Objective, make_objective
+from tnnlab.training.optimisation import TrainingConfig
 
 
 @dataclass
