@@ -17,7 +17,7 @@ NOTEBOOKS = $(shell grep -rl --include='*.md' '^ *format_name: myst' book)
 # What the results on a page depend on, besides the page itself.
 SOURCES := $(shell find tnnlab data -type f ! -name '*.pyc' 2>/dev/null) constraints.txt
 
-.PHONY: help setup vendor pages book serve lint pairs unit browser notebooks checks test format clean
+.PHONY: help setup vendor pages book pdf serve lint pairs unit browser notebooks checks test format clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -54,6 +54,10 @@ book: $(READY) _build/.sources ## execute the notebooks and render the book to _
 	  --keep-going \
 	  || { rm -rf _build/.doctrees; exit 1; }
 	@echo "The book is ready: $(CURDIR)/_build/html/index.html"
+
+pdf: book ## print the rendered book to _build/tnnlab.pdf; needs a Chromium and some minutes
+	@$(RUN) python book/_ext/pdf.py _build/html _build/tnnlab.pdf
+	@echo "The book on paper: $(CURDIR)/_build/tnnlab.pdf"
 
 serve: ## serve the rendered book on 127.0.0.1:PORT
 	@test -f _build/html/index.html || $(MAKE) book

@@ -252,7 +252,7 @@ def test_a_wrong_configuration_is_refused(
         ({"operator": "fft"}, "operator is one of 'tno', 'fd', 'ski', .*; got 'fft'"),
         ({"decay": -0.1}, r"decay lies in \(0, 1\]"),
         ({"dropout": 1.0}, r"dropout lies in \[0, 1\); got 1.0"),
-        ({"norm": "group"}, "norm is one of 'rms', 'layer', 'batch'; got 'group'"),
+        ({"norm": "group"}, "norm is one of 'rms', 'layer', 'batch', 'none'; got 'group'"),
         ({"rpe_activation": "sine"}, "got 'sine'"),
     ],
 )

@@ -107,6 +107,7 @@ def test_the_table() -> None:
         "bits/byte": "-",
         "bigram": "2.500",
         "accuracy": "-",
+        "RMSE": "-",
         "time": "1 h 2 min",
         "memory": "1.00 GiB",
         "hardware": "a CPU",
@@ -146,6 +147,7 @@ def test_the_outcome_is_of_the_test_split_where_there_is_one() -> None:
     both = {"validation": validation, "test": test}
     assert outcome({"metrics": both}) == "test 1.500 nats per token"
     assert outcome({"metrics": {"validation": {"accuracy": 0.5}}}) == "validation accuracy 50.00%"
+    assert outcome({"metrics": {"test": {"rmse": 0.5}}}) == "test RMSE 0.5000"
     assert outcome({"status": "wrong results", "rows": [1, 2]}) == "2 rows (wrong results)"
     assert outcome({"status": "stopped", "metrics": {}}) == "- (stopped)"
 

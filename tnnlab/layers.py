@@ -1,6 +1,6 @@
 """The layers of a Toeplitz network: gated mixing of positions, gated mixing of channels."""
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +47,7 @@ class GTU(nn.Module):
             or :class:`tnnlab.operators.Separable2D` on ``(batch, height, width, inner)``.
 
     Shape: ``(batch, length, width)`` to the same. ``mask (batch, length)``, True at real positions:
-    the others enter the operator as zeros.
+    the others enter the operator as zeros. Further arguments go to the operator.
 
     >>> from tnnlab.operators import TNO
     >>> GTU(8, TNO(24, causal=True))(torch.randn(2, 10, 8)).shape  # e = 3
@@ -65,9 +65,9 @@ class GTU(nn.Module):
             nn.init.normal_(linear.weight, std=0.02)
             nn.init.normal_(linear.bias, std=0.02)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None, **given: Any) -> Tensor:
         u, v = F.silu(channels_first(self.u_proj, x)), F.silu(channels_first(self.v_proj, x))
-        mixed = u * self.operator(zero_padding(v, mask))
+        mixed = u * self.operator(zero_padding(v, mask), **given)
         return self.o(mixed.flatten(0, -2)).unflatten(0, x.shape[:-1])
 
 
@@ -105,12 +105,12 @@ class TNNBlock(nn.Module):
             (:class:`tnnlab.attention.Attention`, :mod:`tnnlab.mixers`).
         glu: mixes channels; None: the block has the first half only.
         width: channels in and out.
-        norm: ``"rms"``, ``"layer"`` or ``"batch"``.
+        norm: ``"rms"``, ``"layer"``, ``"batch"`` or ``"none"``.
         pre_norm: normalise before each mixer (else after its residual).
         dropout: on each mixer's output, before it is added; in [0, 1).
 
     Shape: ``(batch, length, width)`` to the same. ``mask (batch, length)``, True at real positions:
-    what stands at the others changes no output at the real ones.
+    what stands at the others changes no output at the real ones. Further arguments go to ``gtu``.
 
     >>> from tnnlab.operators import TNO
     >>> block = TNNBlock(GTU(8, TNO(24, causal=True)), GLU(8, inner=16), width=8)
@@ -136,11 +136,11 @@ class TNNBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.pre_norm = pre_norm
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None, **given: Any) -> Tensor:
         if self.pre_norm:
-            x = x + self.dropout(self.gtu(normalize(self.gtu_norm, x, mask), mask))
+            x = x + self.dropout(self.gtu(normalize(self.gtu_norm, x, mask), mask, **given))
         else:
-            x = normalize(self.gtu_norm, x + self.dropout(self.gtu(x, mask)), mask)
+            x = normalize(self.gtu_norm, x + self.dropout(self.gtu(x, mask, **given)), mask)
         if self.glu is None or self.glu_norm is None:
             return x
         if self.pre_norm:

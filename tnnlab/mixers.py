@@ -1,9 +1,10 @@
-"""The layers that RTF was published in, in place of a GTU: S4's, and Hyena's of order 2.
+"""The layers that RTF was published in, in place of a GTU: S4's, Hyena's of order 2, and none.
 
-Each takes any operator with ``channels`` and ``operator(x)``, as the GTU does.
+Each takes any operator with ``channels`` and ``operator(x)``, and hands further arguments on to it,
+as the GTU does.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,8 +39,8 @@ class S4Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.o = nn.Linear(channels, 2 * channels)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        y = F.gelu(self.operator(zero_padding(x, mask)))
+    def forward(self, x: Tensor, mask: Tensor | None = None, **given: Any) -> Tensor:
+        y = F.gelu(self.operator(zero_padding(x, mask), **given))
         return F.glu(self.o(self.dropout(y)), dim=-1)
 
 
@@ -70,8 +71,31 @@ class Hyena(nn.Module):
         self.operator = operator
         self.o = nn.Linear(inner, width)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None, **given: Any) -> Tensor:
         projected = zero_padding(self.projections(x), mask).transpose(-1, -2)
         around = (2, 0) if self.operator.causal else (1, 1)
         x0, x1, v = self.short(F.pad(projected, around)).transpose(-1, -2).chunk(3, dim=-1)
-        return self.o(x0 * self.operator(zero_padding(x1 * v, mask)))
+        return self.o(x0 * self.operator(zero_padding(x1 * v, mask), **given))
+
+
+class LinearLayer(nn.Module):
+    """The operator alone: a linear model of signals is made of it (Gu et al., "How to Train Your
+    HiPPO", ICLR 2023; Parnichkun et al., 2024: the Delay task).
+
+    Args:
+        operator: with ``channels`` as wide as the residual stream.
+
+    Shape: ``(batch, length, channels)`` to the same; ``mask`` as in :class:`tnnlab.layers.GTU`.
+
+    >>> import torch
+    >>> from tnnlab.operators import S4D
+    >>> LinearLayer(S4D(8, causal=True))(torch.randn(2, 10, 8)).shape
+    torch.Size([2, 10, 8])
+    """
+
+    def __init__(self, operator: nn.Module) -> None:
+        super().__init__()
+        self.operator = operator
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.operator(zero_padding(x, mask))

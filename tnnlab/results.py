@@ -19,6 +19,7 @@ from typing import Any
 
 import tnnlab
 from tnnlab._files import atomic_file
+from tnnlab._machine import cpu_name, device_name
 
 Record = dict[str, Any]
 RUN = "result.json"  # the record in a run's folder
@@ -82,22 +83,10 @@ def _commit() -> tuple[str | None, bool | None]:
 
 
 def _hardware(device: Any, processes: int) -> Record:
-    hardware: Record = {"cpu": _cpu_name(), "cpu_count": os.cpu_count(), "processes": processes}
-    if device is None or device.type == "cpu":
+    hardware: Record = {"cpu": cpu_name(), "cpu_count": os.cpu_count(), "processes": processes}
+    if device is None:
         return {"device": hardware["cpu"], "type": "cpu", **hardware}
-    if device.type == "cuda":
-        import torch
-
-        return {"device": torch.cuda.get_device_name(device), "type": "cuda", **hardware}
-    return {"device": device.type, "type": device.type, **hardware}
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration, UnicodeDecodeError):
-        return platform.processor() or platform.machine()
+    return {"device": device_name(device), "type": device.type, **hardware}
 
 
 def write_record(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
@@ -181,15 +170,16 @@ def _record_files(folder: Path) -> list[Path]:
 
 
 COLUMNS = ("record", "preset", "status", "M params", "M tokens", "nats/token", "ppl/word",
-           "bits/byte", "bigram", "accuracy", "time", "memory", "hardware", "date")  # fmt: skip
+           "bits/byte", "bigram", "accuracy", "RMSE", "time", "memory", "hardware",
+           "date")  # fmt: skip
 
 
 def table(records: Iterable[Mapping[str, Any]]) -> str:
     """A plain-text table, one record a line; an empty string for no records.
 
-    ``nats/token``, ``ppl/word``, ``bits/byte`` and ``accuracy`` are of the test split where it was
-    evaluated (the record's name then ends in "(test)"), else of validation. ``bigram`` is the loss
-    of a bigram model in nats per token on the validation tokens.
+    ``nats/token``, ``ppl/word``, ``bits/byte``, ``accuracy`` and ``RMSE`` are of the test split
+    where it was evaluated (the record's name then ends in "(test)"), else of validation. ``bigram``
+    is the loss of a bigram model in nats per token on the validation tokens.
 
     >>> record = {"name": "mine", "preset": "smoke", "status": "complete"}
     >>> record["provenance"] = provenance()
@@ -222,6 +212,7 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
         _number(final.get("bits_per_byte"), 1, 3),
         _number((record.get("baseline") or {}).get("loss_per_token"), 1, 3),
         _number(final.get("accuracy"), 100, 2, "%"),
+        _number(final.get("rmse"), 1, 4),
         duration(record.get("wall_time_s")),
         _number(record.get("peak_memory_bytes"), 2**-30, 2, " GiB"),
         where.get("hardware", {}).get("device", ""),
@@ -291,14 +282,20 @@ def outcome(record: Mapping[str, Any]) -> str:
 
     >>> outcome({"status": "complete", "metrics": {"test": {"accuracy": 0.4123, "loss": 1.5}}})
     'test accuracy 41.23%'
+    >>> outcome({"status": "complete", "metrics": {"validation": {"rmse": 0.25}}})
+    'validation RMSE 0.2500'
     >>> outcome({"status": "complete", "rows": [{"time_s": 1e-3}]})
     '1 rows'
     """
     metrics = record.get("metrics", {})
     split = "test" if metrics.get("test") else "validation"
     final = metrics.get(split) or {}
-    if "accuracy" in final:
+    if "loss_per_masked_token" in final:
+        found = f"{split} {final['loss_per_masked_token']:.3f} nats per hidden token"
+    elif "accuracy" in final:
         found = f"{split} accuracy {final['accuracy']:.2%}"
+    elif "rmse" in final:
+        found = f"{split} RMSE {final['rmse']:.4f}"
     elif "loss_per_token" in final:
         found = f"{split} {final['loss_per_token']:.3f} nats per token"
     else:

@@ -256,7 +256,7 @@ def test_the_published_s4_block_has_its_size() -> None:
         ({"learned_positions": -1}, "learned_positions is at least 0; got -1"),
         ({"operator": "attention", "mixer": "s4"}, "mixer is 'gtu' with operator 'attention'"),
         ({"operator": "s4d", "mixer": "s4"}, "expansion is 1 with mixer 's4'.*got 3"),
-        ({"mixer": "glu"}, "mixer is one of 'gtu', 's4', 'hyena'; got 'glu'"),
+        ({"mixer": "glu"}, "mixer is one of 'gtu', 's4', 'hyena', 'linear'; got"),
         ({"glu_width": -1}, "glu_width is at least 0; got -1"),
     ],
 )

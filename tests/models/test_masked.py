@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tests.models.shapes import EACH, small
 from tnnlab.models import MaskedLM, TNNConfig, mask_tokens, masked_loss
+from tnnlab.models.masking import chosen_places
 
 MASK, SPECIALS, VOCAB = 3, (0, 1), 20
 
@@ -109,6 +110,48 @@ def test_the_head_is_robertas() -> None:
     x = (x - x.mean(-1, keepdim=True)) / (x.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
     expected = x @ model.embedding.weight.T + model.bias
     torch.testing.assert_close(model(tokens), expected)
+
+
+def test_scores_at_some_places_are_those_of_all() -> None:
+    torch.manual_seed(0)
+    model = MaskedLM(TNNConfig(**small("tno"))).double().eval()
+    tokens = torch.randint(VOCAB, (3, 11))
+    places = torch.tensor([0, 10, 11, 32, 0])
+    some, everywhere = model(tokens, places=places), model(tokens).flatten(0, 1)[places]
+    assert some.shape == (5, VOCAB)
+    torch.testing.assert_close(some, everywhere)
+    weights = torch.randn_like(some)
+    gradients = [
+        torch.autograd.grad((scores * weights).sum(), list(model.parameters()))
+        for scores in (some, everywhere)
+    ]
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("shape", [(4, 64), (3, 5), (1, 1)])
+def test_places_are_those_of_the_targets(shape: tuple[int, int]) -> None:
+    _, targets = hide(torch.randint(4, VOCAB, shape))
+    places, chosen = chosen_places(targets)
+    real = chosen != -100
+    assert torch.equal(places[real], (targets.flatten() != -100).nonzero().squeeze(1))
+    assert torch.equal(targets.flatten()[places[real]], chosen[real])
+    assert (places[~real] == 0).all() and len(places) % max(1, targets.numel() // 16) == 0
+    assert (~real).sum() < max(1, targets.numel() // 16)
+
+
+def test_batches_have_as_many_places_though_not_as_many_gaps() -> None:
+    drawn = [hide(torch.randint(4, VOCAB, (64, 64)), seed=seed)[1] for seed in range(20)]
+    assert len({int((targets != -100).sum()) for targets in drawn}) > 10
+    assert len({len(chosen_places(targets)[0]) for targets in drawn}) == 1
+
+
+def test_no_gaps_have_no_places() -> None:
+    places, chosen = chosen_places(torch.full((2, 40), -100))
+    assert places.shape == chosen.shape == (0,)
+    model = MaskedLM(TNNConfig(**small("tno")))
+    loss = masked_loss(model(torch.zeros(2, 40).long(), places=places), chosen)
+    loss.backward()
+    assert loss.item() == 0
 
 
 def test_it_learns_to_fill_gaps() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tnnlab.ops import choose_method, tiles, toeplitz_matmul, toeplitz_matrix
-from tnnlab.ops.tiles import gpu_kernels_refuse, tile_correlation, tile_product
+from tnnlab.ops.tiles import correlation_operator, gpu_kernels_refuse, product_operator
 
 BOTH = pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
 GPU = "cuda" if torch.cuda.is_available() else "cpu"
@@ -175,5 +175,5 @@ def test_the_choice_says_what_a_gpu_lacks(
 def test_the_custom_operators_keep_pytorchs_rules(transposed: bool, causal: bool) -> None:
     kernel = torch.randn(2, 7 if causal else 13, requires_grad=True)
     x, grad = torch.randn(2, 3, 2, 7)
-    torch.library.opcheck(tile_product, (kernel, x.requires_grad_(), causal, transposed))
-    torch.library.opcheck(tile_correlation, (x, grad.requires_grad_(), causal))
+    torch.library.opcheck(product_operator, (kernel, x.requires_grad_(), causal, transposed))
+    torch.library.opcheck(correlation_operator, (x, grad.requires_grad_(), causal))

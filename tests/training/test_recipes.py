@@ -8,7 +8,7 @@ import pytest
 from tnnlab.data.lra.listops import VOCABULARY
 from tnnlab.data.lra.text import VOCAB_SIZE
 from tnnlab.models import TNNConfig
-from tnnlab.training import ConfigError, RunConfig, read_recipe, recipe_names
+from tnnlab.training import ConfigError, RunConfig, learning_rate, read_recipe, recipe_names
 from tnnlab.training.config import run_class
 from tnnlab.training.recipes import FOLDER, FULL, load_recipe
 from tnnlab.training.tasks import ClassifierRun, ImageRun
@@ -30,8 +30,9 @@ def keys(config: Any, prefix: str = "") -> list[str]:
 
 def test_the_recipes() -> None:
     assert NAMES == [
-        "lm-stdlib", "lm-wikipedia", "lm-wikitext103",
+        "imdb-finetune", "lm-stdlib", "lm-wikipedia", "lm-wikitext103",
         "lra-image", "lra-listops", "lra-pathfinder", "lra-retrieval", "lra-text",
+        "memory-copying", "memory-delay", "mlm-wikipedia",
     ]  # fmt: skip
 
 
@@ -93,6 +94,25 @@ def test_wikitext103_has_the_published_settings() -> None:
     assert (training.betas, training.weight_decay, training.clip) == ((0.9, 0.98), 0.2, 1.0)
 
 
+def test_the_masked_model_has_the_published_settings() -> None:
+    config = read_recipe("mlm-wikipedia")
+    model, training = config.model, config.training
+    assert (model.depth, model.width, model.expansion, model.decay) == (12, 768, 3, 0.99)
+    assert (config.data.length, config.data.hidden, training.steps) == (512, 0.15, 50_000)
+    assert (training.batch_size, training.learning_rate, training.warmup) == (512, 5e-4, 3000)
+    assert (training.betas, training.eps, training.weight_decay) == ((0.9, 0.98), 1e-6, 0.2)
+    halfway = (3000 + 50_000) // 2  # of a decay on a line to 0
+    assert learning_rate(halfway, training) == pytest.approx(2.5e-4)
+    assert learning_rate(50_000, training) == 0
+
+
+def test_a_masked_model_of_the_recipe_fits_the_one_that_goes_on() -> None:
+    trained = read_recipe("mlm-wikipedia", preset="small").model
+    model = read_recipe("imdb-finetune").model
+    same = {item.name for item in fields(TNNConfig)} - {"dropout"}
+    assert all(getattr(model, name) == getattr(trained, name) for name in same)
+
+
 def test_overrides_come_after_the_preset() -> None:
     config = read_recipe("lm-stdlib", preset="smoke", overrides={"model": {"depth": 1}})
     smoke = read_recipe("lm-stdlib", preset="smoke")
@@ -115,6 +135,13 @@ def test_an_operator_comes_with_its_options(tmp_path: Path) -> None:
     config = read_recipe(str(path), overrides={"model": {"operator_options": {"order": 4}}})
     assert config.model.operator_options == {"order": 4, "init": "montel"}
     assert RunConfig.from_dict(config.to_dict()) == config
+    same = read_recipe(str(path), overrides={"model": {"operator": "rtf"}})
+    assert same.model.operator_options == {"order": 8, "init": "montel"}
+    # Another operator has none of them, but those that come with it.
+    other: dict[str, Any] = {"operator": "s4d"}
+    assert read_recipe(str(path), overrides={"model": other}).model.operator_options == {}
+    other["operator_options"] = {"order": 4}
+    assert read_recipe(str(path), overrides={"model": other}).model.operator_options == {"order": 4}
 
 
 @pytest.mark.parametrize(
@@ -130,7 +157,7 @@ def test_an_operator_comes_with_its_options(tmp_path: Path) -> None:
         ("presets: {full: {}}", "other than 'full'"),
         ("preset: a", "is said by --preset"),
         ("kind: imag", "kind cannot be 'imag': did you mean image"),
-        ("kind: 3", "kind cannot be '3': choose from classifier, image, language"),
+        ("kind: 3", "kind cannot be '3': choose from classifier, finetune, image, language, "),
         ("kind:", "kind cannot be 'None'"),
         ("kind: classifier\nevaluation: {prompt: a}", "unknown key evaluation.prompt"),
         ("kind: classifier\nmodel: {classes: ten}", "model.classes: Expected int"),

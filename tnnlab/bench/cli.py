@@ -1,4 +1,4 @@
-"""``tnnlab bench operators | tiles | training | generation``."""
+"""``tnnlab bench operators | crossovers | tiles | training | generation``."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def add_parser(commands: Any) -> None:
     for switch in ("--fused", "--compile"):
         part.add_argument(switch, action=argparse.BooleanOptionalAction, default=None)
 
+    part = _part(parts, "crossovers", "where each method of the product is the fastest")
+    part.add_argument("--lengths", type=int, nargs="+", metavar="N")
+    part.add_argument("--channels", type=int, metavar="D")
+    part.add_argument("--tokens", type=int, help="in all sequences together")
+
     _part(parts, "tiles", "the GPU kernels at every size of tile")
 
 
@@ -51,7 +56,8 @@ def run(options: argparse.Namespace) -> None:
     """Time what was asked for, print a line for each result, write the record."""
     import torch
 
-    from tnnlab.bench import generation, operators, tiles, training
+    from tnnlab.bench import crossovers, generation, operators, tiles, training
+    from tnnlab.ops.crossovers import keep
     from tnnlab.results import write_record
     from tnnlab.training.errors import ConfigError
 
@@ -59,6 +65,7 @@ def run(options: argparse.Namespace) -> None:
         "operators": (operators.PRESETS, operators.bench_operators),
         "training": (training.PRESETS, training.bench_training),
         "generation": (generation.PRESETS, generation.bench_generation),
+        "crossovers": (crossovers.PRESETS, crossovers.bench_crossovers),
         "tiles": (tiles.PRESETS, tiles.bench_tiles),
     }[options.what]
     preset = options.preset or ("gpu" if torch.cuda.is_available() else "cpu")
@@ -70,7 +77,7 @@ def run(options: argparse.Namespace) -> None:
         for key, value in vars(options).items()
         if key in names and value is not None
     }
-    if "lengths" in given:
+    if "lengths" in given and "operator_lengths" in names:
         given["operator_lengths"] = given["lengths"]
     try:
         config: Any = dataclasses.replace(presets[preset], **given)
@@ -82,6 +89,9 @@ def run(options: argparse.Namespace) -> None:
     record = bench(config, preset, repeat(options), lambda row: print(line(row), flush=True))
     write_record(out, record)
     print(f"record: {out}")
+    if options.what == "crossovers" and record["status"] == "complete":
+        kept = keep(torch.device(config.device), record["crossovers"])
+        print(f"method='auto' goes by it from now on: {kept}")
     if record["status"] != "complete":
         print(f"tnnlab: {record['status']}: see the lines above", file=sys.stderr)
 

@@ -40,15 +40,21 @@ def _own(name: str) -> Method:
 
 
 def _flashfftconv(kernel: Tensor, x: Tensor, causal: bool) -> Tensor:
+    """FlashFFTConv (Fu et al., 2023): a circular convolution of a power of two, 256 to 4,194,304.
+
+    It pads a shorter input by itself, and takes a kernel of float32 on the whole circle.
+    """
     from flashfftconv import FlashFFTConv  # type: ignore[import-not-found]
 
-    if not causal:
-        raise NotImplementedError("FlashFFTConv takes causal kernels")
-    size = 2 * x.shape[-1]
-    key = (size, x.dtype, x.device)
+    if x.dtype not in (torch.float16, torch.bfloat16):
+        raise TypeError(f"FlashFFTConv takes float16 and bfloat16, not {x.dtype}")
+    n = x.shape[-1]
+    if not causal:  # lags 0 … n - 1 first, the negative ones at the end of the circle
+        kernel = F.pad(kernel, (0, 1)).roll(1 - n, dims=-1)
+    key = (2 * n, x.dtype, x.device)
     if key not in _CONVOLUTIONS:
-        _CONVOLUTIONS[key] = FlashFFTConv(size, dtype=x.dtype).to(x.device)
-    return _CONVOLUTIONS[key](x, kernel)
+        _CONVOLUTIONS[key] = FlashFFTConv(2 * n, dtype=x.dtype).to(x.device)
+    return _CONVOLUTIONS[key](x.contiguous(), kernel)
 
 
 _CONVOLUTIONS: dict[Any, Any] = {}
@@ -63,8 +69,9 @@ METHODS = {
 def product_rows(name: str, sizes: Sizes, timer: Timer) -> list[dict[str, Any]]:
     """Check one method, then time it: a row for each of forward, and forward + backward."""
     row = sizes.row("product", name)
-    where = {"device": sizes.device, "dtype": sizes.dtype, "causal": sizes.causal}
-    row["auto"] = choose_method(sizes.n, sizes.channels, **where).method == name
+    where: Any = {"device": sizes.device, "dtype": sizes.dtype, "causal": sizes.causal}
+    auto = choose_method(sizes.n, sizes.channels, **where, sequences=sizes.batch)
+    row["auto"] = auto.method == name
 
     def prepare() -> Prepared:
         method = METHODS[name]

@@ -30,7 +30,7 @@ GRID = {
         "BLOCK": (32, 64, 128),
         "STEP": (32, 64),
         "num_warps": (4, 8),
-        "num_stages": (2,),
+        "num_stages": (3,),
     },
 }
 

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tnnlab.bench import exact
+from tnnlab.bench import exact, mamba
 from tnnlab.bench.reference import with_reference_operators
 from tnnlab.bench.rows import make_record
 from tnnlab.bench.timing import measure, settings
@@ -29,7 +30,8 @@ class TrainingBench:
         device: "cpu" or "cuda".
         precision: "fp32", "tf32" or "bf16" (autocast).
         batch, length: sequences in a step, and their tokens.
-        compile: whether models, but for the published form, go through ``torch.compile``.
+        compile: whether models, but for the published form and the insides of mamba_ssm's blocks,
+            go through ``torch.compile``.
         config: of the TNN; the others are as large.
         threads: of a CPU; None: as many as PyTorch takes.
         seconds: spent on each measurement.
@@ -64,7 +66,8 @@ PRESETS = {
 
 
 def candidates(bench: TrainingBench) -> dict[str, TNNConfig]:
-    """Models by name: TNN and FD-TNN (6 RPE layers, or 3), Hyena with RTF's filter, attention."""
+    """Models by name: TNN and FD-TNN (6 RPE layers, or 3), Hyena with RTF's filter, Mamba (the
+    configuration is that of the TNN to match), attention."""
     tno = bench.config
     fd = dataclasses.replace(tno, operator="fd")
     rtf = {"order": 64, "length": bench.length, "init": "xavier", "stable": True}
@@ -80,6 +83,7 @@ def candidates(bench: TrainingBench) -> dict[str, TNNConfig]:
         "fd": fd,
         "fd-3": dataclasses.replace(fd, rpe_depth=3),
         "hyena-rtf": match_width(hyena, size, multiple=64),
+        **dict.fromkeys(mamba.BLOCKS, tno),
         "attention": match_width(attention, size, multiple=64),
     }
 
@@ -95,7 +99,7 @@ def bench_training(bench: TrainingBench, preset: str, command: str, report: Call
     >>> bench = TrainingBench("cpu", "fp32", 1, 16, config=small, seconds=0.001)
     >>> record = bench_training(bench, "smoke", "tnnlab bench training", lambda row: None)
     >>> record["status"], len(record["rows"])
-    ('complete', 7)
+    ('complete', 9)
     """
     begun = time.perf_counter()
     device = torch.device(bench.device)
@@ -120,25 +124,26 @@ def bench_training(bench: TrainingBench, preset: str, command: str, report: Call
 def _row(
     name: str, config: TNNConfig, bench: TrainingBench, device: torch.device
 ) -> dict[str, Any]:
-    torch.manual_seed(0)
-    model = CausalLM(config).to(device)
     row = {
         "kind": "training",
         "name": name,
         "n": bench.length,
         "batch": bench.batch,
         "width": config.width,
-        "parameters": model.num_parameters(),
         "precision": bench.precision,
         "compiled": bench.compile and name != "reference",
     }
     try:
+        torch.manual_seed(0)
+        make = functools.partial(mamba.mamba_lm, name) if name in mamba.BLOCKS else CausalLM
+        model = make(config).to(device)
+        row |= {"depth": len(model.blocks), "parameters": model.num_parameters()}
         row["errors"] = _errors(name, model, bench)
         exact.require_exact(row["errors"], LIMITS[bench.precision])
         step = make_step(name, model, bench)
         found = measure(step, device, seconds=bench.seconds)
-    except (RuntimeError, ValueError) as error:
-        text = str(error).splitlines()[0]
+    except (AssertionError, ImportError, RuntimeError, TypeError, ValueError) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
         return {**row, "skipped": text, "wrong": isinstance(error, exact.WrongResult)}
     # Weights and AdamW's two moments are held between steps.
     held = 3 * sum(p.numel() * p.itemsize for p in model.parameters())
@@ -165,6 +170,8 @@ def make_step(name: str, model: CausalLM, bench: TrainingBench) -> Callable[[int
     def loss(tokens: Tensor) -> Tensor:
         return _loss(name, model, tokens, precision=bench.precision)
 
+    if bench.compile and name in mamba.BLOCKS:
+        mamba.outside_the_graph(model)
     if bench.compile and name != "reference":
         loss = torch.compile(loss)
 
@@ -191,12 +198,14 @@ def _loss(name: str, model: CausalLM, tokens: Tensor, *, precision: str) -> Tens
 
 
 def _errors(name: str, model: CausalLM, bench: TrainingBench) -> dict[str, float]:
-    """Loss and gradients of a few tokens, against the same model in float64."""
+    """Loss and gradients of a few tokens, against the same model in float64, by definition."""
     tokens = _tokens((1, min(bench.length, 64) + 1), bench, next(model.parameters()).device)
     twin = copy.deepcopy(model).double()
     tested = copy.deepcopy(model)
     if name == "reference":
         tested = with_reference_operators(tested)
+    if name in mamba.BLOCKS:
+        twin = mamba.with_naive_blocks(twin)
     results = []
     for lm, precision in ((tested, bench.precision), (twin, "fp32")):
         loss = _loss(name, lm.eval(), tokens, precision=precision)

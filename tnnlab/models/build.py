@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from tnnlab._names import nearest
 from tnnlab.attention import Attention
 from tnnlab.layers import GLU, GTU, TNNBlock
-from tnnlab.mixers import Hyena, S4Layer
+from tnnlab.mixers import Hyena, LinearLayer, S4Layer
 from tnnlab.operators import FDTNO, RTF, S4D, SKITNO, TNO, HyenaFilter, Separable2D
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ MIXERS: dict[str, Callable[[TNNConfig, nn.Module], nn.Module]] = {
     "gtu": lambda config, operator: GTU(config.width, operator),
     "s4": lambda config, operator: S4Layer(operator, dropout=config.dropout),
     "hyena": lambda config, operator: Hyena(config.width, operator),
+    "linear": lambda config, operator: LinearLayer(operator),
 }
 # Fields of a configuration that go to the operators with an argument of that name.
 SHARED = (
@@ -110,9 +111,10 @@ def check_mixer(config: TNNConfig) -> None:
             f"{config.learned_positions} with operator {config.operator!r}, options "
             f"{config.operator_options}"
         )
-    if config.mixer == "s4" and config.expansion != 1:
+    if config.mixer in ("s4", "linear") and config.expansion != 1:
         raise ValueError(
-            f"expansion is 1 with mixer 's4', which has no projection; got {config.expansion}"
+            f"expansion is 1 with mixer {config.mixer!r}, which has no projection; "
+            f"got {config.expansion}"
         )
     try:
         with torch.device("cpu"), torch.random.fork_rng(devices=[]), _NoMatrices():

@@ -31,10 +31,12 @@ class TNNConfig:
         normalize_lags: give the RPE lag / n in place of the lag.
         decay: λ in (0, 1], per step of lag; 1 means none. SKI's inverse time warp needs λ < 1.
         learned_decay: λ a parameter per channel, starting between ``decay`` and 1.
-        norm: "rms" (no parameters), "layer" or "batch", in the blocks and before the output.
+        norm: "rms" (no parameters), "layer", "batch" or "none": in the blocks and before the
+            output.
         pre_norm: normalise before each mixer, else after its residual.
         dropout: on embeddings and on each mixer's output; in [0, 1).
-        mixer: the layer around the operator: "gtu", "s4" (takes expansion 1) or "hyena" (order 2).
+        mixer: the layer around the operator: "gtu", "s4" (takes expansion 1), "hyena" (order 2), or
+            "linear" (the operator alone; expansion 1).
         operator_options: options of the operator's class that are not listed here, by name: for
             "rtf" ``{"order": 64, "length": 1024}``, for "attention" ``{"heads": 8, "positions":
             "rotary"}`` ("alibi", "none").

@@ -86,7 +86,17 @@ class MaskedLM(TokenModel):
         self.dense_norm = LayerNorm(config.width)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Scores of the token at each position, ``(batch, n, vocab_size)``; mask: not padding."""
-        x = self.dense_norm(F.gelu(self.dense(self.features(tokens, mask))))
+    def forward(
+        self, tokens: Tensor, mask: Tensor | None = None, places: Tensor | None = None
+    ) -> Tensor:
+        """Scores of the token at each position, ``(batch, n, vocab_size)``; mask: not padding.
+
+        With ``places``, integers ``(k,)`` that count through the whole batch: there only,
+        ``(k, vocab_size)``. The output layer is the larger part of a small model, and few tokens
+        are hidden (:func:`tnnlab.models.masking.chosen_places`).
+        """
+        x = self.features(tokens, mask)
+        if places is not None:
+            x = x.flatten(0, 1)[places]
+        x = self.dense_norm(F.gelu(self.dense(x)))
         return F.linear(x, self.embedding.weight, self.bias)

@@ -66,6 +66,29 @@ def mask_tokens(
     return inputs, torch.where(chosen, tokens, NOT_CHOSEN)
 
 
+def chosen_places(targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Where something is to be guessed, and what: the scores elsewhere need not be computed.
+
+    Filled up with place 0 and no target to a multiple of a sixteenth of the batch, so that batches
+    of one shape have as many places: a compiled model is not compiled anew for each of them.
+
+    Args:
+        targets: integers of any shape, -100 where nothing is to be guessed.
+
+    Returns:
+        places in the flattened batch, and their targets, both ``(k,)``.
+
+    >>> targets = torch.full((4, 8), -100)
+    >>> targets[0, 3], targets[2, 1], targets[3, 0] = 7, 5, 6
+    >>> chosen_places(targets)
+    (tensor([ 3, 17, 24,  0]), tensor([   7,    5,    6, -100]))
+    """
+    targets = targets.flatten()
+    places = (targets != NOT_CHOSEN).nonzero().squeeze(1)
+    fill = -len(places) % max(1, len(targets) // 16)
+    return F.pad(places, (0, fill)), F.pad(targets[places], (0, fill), value=NOT_CHOSEN)
+
+
 def masked_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean cross-entropy in nats over the chosen tokens only; 0 where none was chosen.
 

@@ -7,6 +7,7 @@ from tnnlab.attention import LearnedPositions
 from tnnlab.models.build import make_block
 from tnnlab.models.config import TNNConfig
 from tnnlab.norms import BLOCK_NORMS, normalize
+from tnnlab.operators import shared_kernels
 from tnnlab.pretrained import Pretrained
 
 
@@ -47,8 +48,10 @@ class Trunk(Pretrained):
         if self.positions is not None:
             x = self.positions(x, mask)
         x = self.dropout(x)
-        for block in self.blocks:
-            x = block(x, mask)
+        operators = [getattr(block.gtu, "operator", None) for block in self.blocks]
+        kernels = shared_kernels(operators, x.shape[1:-1])
+        for block, given in zip(self.blocks, kernels, strict=True):
+            x = block(x, mask, **given)
         return normalize(self.norm, x, mask)
 
 

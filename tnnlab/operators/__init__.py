@@ -7,6 +7,7 @@ from tnnlab.operators.rpe import RPE
 from tnnlab.operators.rtf import RTF
 from tnnlab.operators.s4d import S4D
 from tnnlab.operators.separable import Separable2D
+from tnnlab.operators.shared import shared_kernels
 from tnnlab.operators.ski import SKITNO
 from tnnlab.operators.tno import TNO
 
@@ -20,4 +21,5 @@ __all__ = [
     "HyenaFilter",
     "Separable2D",
     "ToeplitzOperator",
+    "shared_kernels",
 ]

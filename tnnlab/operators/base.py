@@ -72,14 +72,20 @@ class ToeplitzOperator(nn.Module, ABC):
         that does not decay. 1 where the construction says nothing."""
         return torch.ones(self.channels, dtype=torch.float64)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, kernel: Tensor | None = None) -> Tensor:
         """Mix positions: ``(batch, n, channels)`` to the same, for any n ≥ 1.
+
+        Args:
+            x: the sequences.
+            kernel: ``self.kernel(n)``, where it is at hand
+                (:func:`tnnlab.operators.shared_kernels`).
 
         Raises:
             ValueError: the last dimension is not ``channels``, or there are fewer than 2.
         """
         check_input(self, x)
-        kernel = self.kernel(x.shape[-2])
+        if kernel is None:
+            kernel = self.kernel(x.shape[-2])
         y = toeplitz_matmul(kernel, x.transpose(-1, -2), causal=self.causal)
         return y.transpose(-1, -2)
 

@@ -102,14 +102,24 @@ class FDTNO(ToeplitzOperator):
 
     def spectrum(self, n: int) -> Tensor:
         """What the RPE says: ``(channels, N₂ + 1)``, the real part if causal, else complex."""
-        values = self.rpe(self.frequencies(n)).T
+        return self._spectrum(self.rpe(self.frequencies(n)).T)
+
+    def kernel(self, n: int) -> Tensor:
+        return self._taps(self.spectrum(n), n)
+
+    positions = frequencies
+
+    def kernel_of(self, values: Tensor, n: int) -> Tensor:
+        """``kernel(n)``, given the RPE's values at ``positions(n)``: ``(outputs, N₂ + 1)``."""
+        return self._taps(self._spectrum(values), n)
+
+    def _spectrum(self, values: Tensor) -> Tensor:
         if self.causal:
             return values
         real, imaginary = values.chunk(2)
         return torch.complex(real, F.pad(imaginary[:, 1:-1], (1, 1)))
 
-    def kernel(self, n: int) -> Tensor:
-        spectrum = self.spectrum(n)
+    def _taps(self, spectrum: Tensor, n: int) -> Tensor:
         if self.causal:
             return causal_taps(spectrum)[:, :n]
         taps = torch.fft.irfft(spectrum, n=2 * (spectrum.shape[1] - 1))

@@ -1,6 +1,7 @@
 """The relative position encoder: a small MLP from a position to one number per channel."""
 
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +44,7 @@ class RPE(nn.Module):
         norm: str = "rms",
     ) -> None:
         super().__init__()
+        self.form = (channels, width, depth, activation, norm)  # equal: the same layers
         make_activation = lookup("the RPE's activation", activation, ACTIVATIONS)
         make_norm = lookup("the RPE's norm", norm, NORMS)
 
@@ -67,3 +69,43 @@ class RPE(nn.Module):
 
 def _linear(linear: nn.Linear, x: Tensor) -> Tensor:
     return F.linear(x, linear.weight.to(x.dtype), linear.bias.to(x.dtype))
+
+
+def evaluate_together(rpes: Sequence[RPE], positions: Tensor) -> Tensor:
+    """``[rpe(positions).T for rpe in rpes]`` as one batched MLP, for RPEs of one ``form``.
+
+    Each layer is one batched matrix product. The weights are stacked anew in each call: every RPE
+    keeps its own, and their gradients flow to them.
+
+    Shape: positions ``(n,)`` to ``(rpes, channels, n)``, positions being neighbours in memory.
+
+    >>> rpes, positions = [RPE(4), RPE(4), RPE(4)], torch.arange(10)
+    >>> together = evaluate_together(rpes, positions)
+    >>> torch.allclose(together[1], rpes[1](positions).T, atol=1e-5), together.shape
+    (True, torch.Size([3, 4, 10]))
+    """
+    weight = rpes[0].pos_proj.weight
+    dtype = torch.promote_types(weight.dtype, torch.float32)
+    with torch.autocast(weight.device.type, enabled=False):
+        x = positions.to(dtype).unsqueeze(-1).expand(len(rpes), -1, 1)
+        weights, biases = _weights([rpe.pos_proj for rpe in rpes], dtype)
+        for layers in zip(*((*rpe.layers, rpe.out) for rpe in rpes), strict=True):
+            x = torch.baddbmm(biases[:, None], x, weights.mT)
+            norms, activations, linears = zip(*layers, strict=True)
+            x = activations[0](_norms(norms, x))
+            weights, biases = _weights(linears, dtype)
+        return torch.baddbmm(biases[..., None], weights, x.mT)
+
+
+def _norms(norms: Sequence[nn.Module], x: Tensor) -> Tensor:
+    if not isinstance(norms[0], nn.LayerNorm):  # RMSNorm learns nothing
+        return norms[0](x)
+    weights, biases = _weights(norms, x.dtype)
+    x = F.layer_norm(x, norms[0].normalized_shape, eps=norms[0].eps)
+    return torch.addcmul(biases[:, None], x, weights[:, None])
+
+
+def _weights(modules: Sequence[Any], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Weights and biases of modules of one shape, stacked."""
+    weights, biases = ([getattr(m, name) for m in modules] for name in ("weight", "bias"))
+    return torch.stack(weights).to(dtype), torch.stack(biases).to(dtype)

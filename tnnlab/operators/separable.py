@@ -1,6 +1,6 @@
 """Two dimensions from two 1-D operators: one along the rows of an image, one along its columns."""
 
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -40,8 +40,12 @@ class Separable2D(nn.Module):
         self.along_width, self.along_height = along_width, along_height
         self.channels, self.causal = cast(int, a[0]), cast(bool, a[1])
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, **given: dict[str, Any]) -> Tensor:
         """Mix all positions.
+
+        Args:
+            x: the images.
+            given: further arguments of an operator, by its name.
 
         Raises:
             ValueError: x is not ``(batch, height, width, channels)``.
@@ -51,10 +55,11 @@ class Separable2D(nn.Module):
                 f"a 2-D operator takes (batch, height, width, channels) with channels = "
                 f"{self.channels}; got {tuple(x.shape)}"
             )
-        x = along_rows(self.along_width, x)
-        return 2 * along_rows(self.along_height, x.transpose(1, 2)).transpose(1, 2)
+        x = along_rows(self.along_width, x, **given.get("along_width", {}))
+        x = along_rows(self.along_height, x.transpose(1, 2), **given.get("along_height", {}))
+        return 2 * x.transpose(1, 2)
 
 
-def along_rows(operator: nn.Module, x: Tensor) -> Tensor:
+def along_rows(operator: nn.Module, x: Tensor, **given: Any) -> Tensor:
     """Apply a 1-D operator to each row: ``(batch, height, width, channels)`` to the same."""
-    return operator(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    return operator(x.flatten(0, 1), **given).unflatten(0, x.shape[:2])

@@ -70,13 +70,20 @@ class TNO(ToeplitzOperator):
             raise ValueError(f"a kernel has a length n ≥ 1; got {n}")
         return torch.arange(0 if self.causal else 1 - n, n, device=self.rpe.pos_proj.weight.device)
 
-    def kernel(self, n: int) -> Tensor:
+    def positions(self, n: int) -> Tensor:
+        """What the RPE is evaluated at: the lags, or lag / n."""
         lags = self.lags(n)
-        taps = self.rpe(lags / n if self.normalize_lags else lags).T
-        rate = self._rate(taps.dtype)
+        return lags / n if self.normalize_lags else lags
+
+    def kernel(self, n: int) -> Tensor:
+        return self.kernel_of(self.rpe(self.positions(n)).T, n)
+
+    def kernel_of(self, values: Tensor, n: int) -> Tensor:
+        """``kernel(n)``, given the RPE's values at ``positions(n)``: ``(channels, lags)``."""
+        rate = self._rate(values.dtype)
         if isinstance(rate, Tensor):
             rate = rate.unsqueeze(-1)
-        return taps * rate ** lags.abs().to(taps.dtype)
+        return values * rate ** self.lags(n).abs().to(values.dtype)
 
     def envelope(self) -> Tensor:
         rate = self._rate(torch.float64)

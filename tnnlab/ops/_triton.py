@@ -57,6 +57,8 @@ def _product_program(
         position = start[:, None] + j[None, :]
         mask = inside[:, None] if WHOLE else inside[:, None] & (position < n)
         x = tl.load(x_row[:, None] + position, mask=mask, other=0.0)
+        # A multiple of 16 bytes. Told of 8 only, Triton copies by way of the L1 cache, in which the
+        # tiles of neighbouring offsets meet: on Hopper 1.5 times as fast at n = 8192.
         at = tl.multiple_of(copy + offset, [8])
         taps = tl.load(at[:, None] + i[None, :])
         sums = tl.dot(x, taps, sums, input_precision=PRECISION)
@@ -90,11 +92,16 @@ def _correlation_program(
     BLOCK: tl.constexpr, STEP: tl.constexpr, SEQUENCES: tl.constexpr,
     WHOLE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """One channel, one offset: Σ_columns x[column - offset, j] g[column, i], summed by i - j."""
+    """One channel, one offset: Σ_columns x[column - offset, j] g[column, i], summed by i - j.
+
+    Both blocks are taken in halves: four products of half the size, two of which are of one offset.
+    They read what one product of the whole size reads, and leave smaller diagonals to sum.
+    """
+    HALF: tl.constexpr = BLOCK // 2
     channel = (tl.program_id(0) // offsets).to(tl.int64)
     index = tl.program_id(0) % offsets
     offset = first_offset + index  # in blocks
-    i = tl.arange(0, BLOCK)
+    i = tl.arange(0, HALF)
     x_row = x_ptr + channel * x_channel - offset * BLOCK
     g_row = g_ptr + channel * g_channel
 
@@ -103,25 +110,50 @@ def _correlation_program(
     place = tl.arange(0, STEP)
     rounds = tl.cdiv(batch, SEQUENCES)
     low, high = tl.maximum(offset, 0), blocks + tl.minimum(offset, 0)
-    sums = tl.zeros((BLOCK, BLOCK), dtype=tl.float32)
+    before = tl.zeros((HALF, HALF), dtype=tl.float32)
+    middle = tl.zeros((HALF, HALF), dtype=tl.float32)
+    after = tl.zeros((HALF, HALF), dtype=tl.float32)
     for step in tl.range(0, tl.cdiv(high - low, BLOCKS) * rounds):
         block = low + step // rounds * BLOCKS + place // SEQUENCES
         sequence = step % rounds * SEQUENCES + place % SEQUENCES
         exists = ((block < high) & (sequence < batch))[:, None]
         position = (block * BLOCK)[:, None] + i[None, :]
-        x_mask = exists if WHOLE else exists & (position - offset * BLOCK < n)
-        g_mask = exists if WHOLE else exists & (position < n)
+        reach = position - offset * BLOCK  # of x
         sequence = sequence.to(tl.int64)[:, None]
-        x = tl.load(x_row + sequence * x_batch + position, mask=x_mask, other=0.0)
-        g = tl.load(g_row + sequence * g_batch + position, mask=g_mask, other=0.0)
-        sums = tl.dot(tl.trans(x), g, sums, input_precision=PRECISION)
+        x_at, g_at = x_row + sequence * x_batch + position, g_row + sequence * g_batch + position
+        x0 = tl.load(x_at, mask=exists if WHOLE else exists & (reach < n), other=0.0)
+        g0 = tl.load(g_at, mask=exists if WHOLE else exists & (position < n), other=0.0)
+        x1 = tl.load(x_at + HALF, mask=exists if WHOLE else exists & (reach + HALF < n), other=0.0)
+        g1 = tl.load(
+            g_at + HALF, mask=exists if WHOLE else exists & (position + HALF < n), other=0.0
+        )
+        middle = tl.dot(tl.trans(x0), g0, middle, input_precision=PRECISION)
+        after = tl.dot(tl.trans(x0), g1, after, input_precision=PRECISION)
+        before = tl.dot(tl.trans(x1), g0, before, input_precision=PRECISION)
+        middle = tl.dot(tl.trans(x1), g1, middle, input_precision=PRECISION)
 
-    # Turn row j by j places: the diagonals i - j = m and m - BLOCK come to stand in column m.
-    j, m = i[:, None], i[None, :]
-    turned = tl.gather(sums, (m + j) % BLOCK, axis=1)
     at = (channel * offsets + index) * BLOCK + i
-    tl.store(lower_ptr + at, tl.sum(tl.where(m + j < BLOCK, turned, 0.0), axis=0))
-    tl.store(upper_ptr + at, tl.sum(tl.where(m + j < BLOCK, 0.0, turned), axis=0))
+    low_before, up_before = _diagonals(before, HALF)
+    tl.store(upper_ptr + at, up_before)
+    low_middle, up_middle = _diagonals(middle, HALF)
+    tl.store(upper_ptr + at + HALF, low_before + up_middle)
+    low_after, up_after = _diagonals(after, HALF)
+    tl.store(lower_ptr + at, low_middle + up_after)
+    tl.store(lower_ptr + at + HALF, low_after)
+
+
+@triton.jit
+def _diagonals(sums, SIZE: tl.constexpr):
+    """The sums of ``sums[j, i]`` with i - j = m, and with i - j = m - SIZE, for m = 0 … SIZE - 1.
+
+    Row j is turned by j places: these diagonals come to stand in column m.
+    """
+    place = tl.arange(0, SIZE)
+    j, m = place[:, None], place[None, :]
+    turned = tl.gather(sums, (m + j) % SIZE, axis=1)
+    lower = tl.sum(tl.where(m + j < SIZE, turned, 0.0), axis=0)
+    upper = tl.sum(tl.where(m + j < SIZE, 0.0, turned), axis=0)
+    return lower, upper
 
 
 @triton.jit
@@ -204,6 +236,7 @@ def product_launch(n: int, batch: int, dtype: torch.dtype) -> dict[str, int]:
 
 
 def correlation_launch(n: int, batch: int, dtype: torch.dtype) -> dict[str, int]:
-    """Sizes of the correlation's tiles, as measured on an NVIDIA H200."""
-    block = min(64, max(16, triton.next_power_of_2(n)))
-    return {"BLOCK": block, "STEP": 64, "num_warps": 4, "num_stages": 2}
+    """Sizes of the correlation's tiles, as measured on an NVIDIA H100."""
+    block = min(128, max(32, triton.next_power_of_2(n)))  # halves of at least 16
+    step = 64 if dtype.itemsize == 2 else 32
+    return {"BLOCK": block, "STEP": step, "num_warps": 4, "num_stages": 3}

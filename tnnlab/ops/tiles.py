@@ -41,7 +41,6 @@ def _gpu(device: torch.device) -> tuple[str, tuple[int, int]]:
     return torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device)
 
 
-@torch.library.custom_op("tnnlab::tile_product", mutates_args=())
 def tile_product(kernel: Tensor, x: Tensor, causal: bool, transposed: bool) -> Tensor:
     """``T x``, or ``Tᵀ x`` if ``transposed``.
 
@@ -52,25 +51,34 @@ def tile_product(kernel: Tensor, x: Tensor, causal: bool, transposed: bool) -> T
     Returns:
         like ``x``, its strides kept where they are dense and the length is innermost.
     """
-    return _output(x).copy_(_blocks.product(kernel, x, causal, transposed))
+    run = product_operator if _traced(x) else _Product.apply
+    return run(kernel, x, causal, transposed)
 
 
-@torch.library.custom_op("tnnlab::tile_correlation", mutates_args=())
 def tile_correlation(x: Tensor, g: Tensor, causal: bool) -> Tensor:
     """``Σ g[b, c, i] x[b, c, i - m]`` for the lags m of a kernel: ``(channels, lags)``.
 
     At least float32. ``x`` and ``g``: ``(batch, channels, n)``.
     """
-    return _blocks.correlate(x, g, causal).clone()
+    run = correlation_operator if _traced(x) else _Correlation.apply
+    return run(x, g, causal)
 
 
-@tile_product.register_kernel("cuda")
-def _(kernel: Tensor, x: Tensor, causal: bool, transposed: bool) -> Tensor:
+def _traced(x: Tensor) -> bool:
+    """Whether to go through PyTorch's dispatcher, which compilers and subclasses of tensors need.
+
+    The way past it, the same functions as an ``autograd.Function``, costs a CPU a third as much:
+    at n = 512 a GPU is done before another product is on its way.
+    """
+    return torch.compiler.is_compiling() or type(x) not in (Tensor, torch.nn.Parameter)
+
+
+def _product(kernel: Tensor, x: Tensor, causal: bool, transposed: bool) -> Tensor:
+    y = _output(x)
+    if gpu_kernels_refuse(x.device, x.dtype):
+        return y.copy_(_blocks.product(kernel, x, causal, transposed))
     from tnnlab.ops import _triton
 
-    if gpu_kernels_refuse(x.device, x.dtype):
-        return _output(x).copy_(_blocks.product(kernel, x, causal, transposed))
-    y = _output(x)
     with torch.cuda.device(x.device):
         _triton.product(
             kernel.contiguous(), _rows(x), y, causal, transposed, precision=_precision()
@@ -78,22 +86,27 @@ def _(kernel: Tensor, x: Tensor, causal: bool, transposed: bool) -> Tensor:
     return y
 
 
-@tile_correlation.register_kernel("cuda")
-def _(x: Tensor, g: Tensor, causal: bool) -> Tensor:
-    from tnnlab.ops import _triton
-
+def _correlation(x: Tensor, g: Tensor, causal: bool) -> Tensor:
     if gpu_kernels_refuse(x.device, x.dtype):
         return _blocks.correlate(x, g, causal).clone()
+    from tnnlab.ops import _triton
+
     with torch.cuda.device(x.device):
         return _triton.correlate(_rows(x), _rows(g), causal, precision=_precision())
 
 
-@tile_product.register_fake
+product_operator = torch.library.custom_op("tnnlab::tile_product", _product, mutates_args=())
+correlation_operator = torch.library.custom_op(
+    "tnnlab::tile_correlation", _correlation, mutates_args=()
+)
+
+
+@product_operator.register_fake
 def _(kernel: Tensor, x: Tensor, causal: bool, transposed: bool) -> Tensor:
     return _output(x)
 
 
-@tile_correlation.register_fake
+@correlation_operator.register_fake
 def _(x: Tensor, g: Tensor, causal: bool) -> Tensor:
     n = x.shape[-1]
     dtype = torch.promote_types(x.dtype, torch.float32)
@@ -131,8 +144,20 @@ def _differentiate_correlation(ctx: Any, grad: Tensor) -> tuple[Tensor | None, .
     return grad_x, grad_g, None
 
 
-tile_product.register_autograd(_differentiate_product, setup_context=_save_product)
-tile_correlation.register_autograd(_differentiate_correlation, setup_context=_save_correlation)
+product_operator.register_autograd(_differentiate_product, setup_context=_save_product)
+correlation_operator.register_autograd(_differentiate_correlation, setup_context=_save_correlation)
+
+
+class _Product(torch.autograd.Function):
+    forward = staticmethod(_product)
+    setup_context = staticmethod(_save_product)
+    backward = staticmethod(_differentiate_product)  # pyright: ignore
+
+
+class _Correlation(torch.autograd.Function):
+    forward = staticmethod(_correlation)
+    setup_context = staticmethod(_save_correlation)
+    backward = staticmethod(_differentiate_correlation)  # pyright: ignore
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tnnlab.ops.crossovers import arithmetic, crossovers
 from tnnlab.ops.fft import fast_size
 from tnnlab.ops.matrix import toeplitz_matrix
 from tnnlab.ops.tiles import gpu_kernels_refuse, tile_product
@@ -22,18 +23,11 @@ METHODS = ("auto", "dense", "fft", "tiles", "triton")
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _HALF = (torch.float16, torch.bfloat16)
 
-# The longest length at which each method is the fastest, forward and backward together, shortest
-# first; beyond the last the FFT is. A bidirectional product has twice the tiles and counts as twice
-# as long. Measured at constant tokens, with 256 channels on two CPU cores and 1,536 on an NVIDIA
-# H200 (`tnnlab bench operators`).
-_CROSSOVERS: dict[str, dict[str, int]] = {
-    "cpu": {"dense": 96},
-    "cuda": {"dense": 256},
-    "cuda half": {"triton": 8192},
-    "cuda tf32": {"dense": 256, "triton": 1024},
-}
 # A dense product stores channels · n² numbers: beyond this many bytes it is not worth its memory.
 _DENSE_BYTES = 2**30
+# On a CPU it takes longer to write a matrix than it saves, unless this many times as many sequences
+# as n use it; matrices as small as this one are as good as free.
+_SEQUENCES, _SMALL = 1 / 3, 32
 # On a CPU the FFT takes so many channels at a time that their padded input has this many bytes.
 _CACHE_BYTES = 2**20
 
@@ -57,8 +51,12 @@ def choose_method(
     device: torch.device | str,
     dtype: torch.dtype,
     causal: bool = True,
+    sequences: int | None = None,
 ) -> Choice:
     """Say which method ``method="auto"`` picks, and why.
+
+    Up to which length each method is the fastest was measured: on this machine if ``tnnlab bench
+    crossovers`` did so, else elsewhere.
 
     Args:
         length: n, the number of positions.
@@ -66,6 +64,7 @@ def choose_method(
         device: where the product runs.
         dtype: of ``x``.
         causal: whether the kernel is.
+        sequences: how many there are; None: many.
 
     >>> choose_method(16, 8, device="cpu", dtype=torch.float32).method
     'dense'
@@ -73,23 +72,22 @@ def choose_method(
     'fft'
     """
     device = torch.device(device)
-    kind, refusal = device.type, None
-    if kind == "cuda":
-        refusal = gpu_kernels_refuse(device, dtype)
-        if not refusal and dtype in _HALF:
-            kind = "cuda half"
-        elif not refusal and torch.get_float32_matmul_precision() != "highest":
-            kind = "cuda tf32"
+    kind, refusal = arithmetic(device, dtype)
+    limits, measured = crossovers(device, kind)
     where = f"on {kind}; {refusal}" if refusal else f"on {kind}"
+    where = f"({'measured on this machine' if measured else 'built in'}) {where}"
     size = channels * length**2 * dtype.itemsize
     limit = 0
-    for method, limit in _CROSSOVERS.get(kind, _CROSSOVERS["cpu"]).items():
-        if method == "triton" and not causal:
+    for method, limit in limits:
+        if method != "dense" and not causal:  # twice the tiles: as one that is twice as long
             limit //= 2
         if length > limit:
             continue
         if method == "dense" and size > _DENSE_BYTES:
             return Choice("fft", f"dense matrices would take {size / 2**20:,.0f} MiB {where}")
+        few = sequences is not None and sequences < _SEQUENCES * length
+        if method == "dense" and kind == "cpu" and few and length > _SMALL:
+            return Choice("fft", f"{sequences} sequences are few for n = {length} {where}")
         return Choice(method, f"n = {length} is at most the crossover n = {limit} {where}")
     return Choice("fft", f"n = {length} is above the crossover n = {limit} {where}")
 
@@ -128,7 +126,8 @@ def toeplitz_matmul(kernel: Tensor, x: Tensor, *, causal: bool, method: str = "a
         return (x * kernel[:, :1]).to(x.dtype)
     if method == "auto":
         n, channels = x.shape[-1], x.shape[-2]
-        method = choose_method(n, channels, device=x.device, dtype=x.dtype, causal=causal).method
+        where: Any = {"device": x.device, "dtype": x.dtype, "causal": causal}
+        method = choose_method(n, channels, **where, sequences=x.numel() // (n * channels)).method
     if method == "triton" and (refusal := gpu_kernels_refuse(x.device, x.dtype)):
         warnings.warn(f"method='triton' runs as 'fft': {refusal}", stacklevel=2)
         method = "fft"

@@ -2,19 +2,19 @@
 
 import math
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tnnlab._extras import require
 from tnnlab.data.documents import SPLITS
 from tnnlab.data.lra import Images, Pairs, SampleBatches, Split, evaluation_batches, load_task
 from tnnlab.models import ImageClassifier, PairClassifier, SequenceClassifier
 from tnnlab.pretrained import Pretrained
 from tnnlab.training.errors import ConfigError
+from tnnlab.training.evaluation import add_up, answers
 from tnnlab.training.objective import Objective, share
 from tnnlab.training.tasks import ClassifierRun, ImageRun
 
@@ -58,34 +58,25 @@ class Classification(Objective):
     def loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         return F.cross_entropy(model(*batch[:-1]).float(), batch[-1])
 
-    @torch.no_grad()
     def measure(self, model: nn.Module, split: str) -> dict[str, float]:
-        accelerator, config = self.accelerator, self.config.evaluation
+        size, limit = self.config.evaluation.batch_size, self.config.evaluation.limit
         samples: Split = self.task.split(split)
-        was_training = model.training
-        model.eval()
-        nats, right, count = 0.0, 0, 0
-        batches = evaluation_batches(
-            samples, batch_size=config.batch_size, length=self.config.data.length
+        batches = islice(
+            evaluation_batches(samples, batch_size=size, length=self.config.data.length),
+            None if limit is None else math.ceil(limit / size),
         )
-        for index, batch in enumerate(batches):
-            if config.limit is not None and index * config.batch_size >= config.limit:
-                break
-            if index % accelerator.num_processes == accelerator.process_index:
-                inputs = (tensor.to(accelerator.device) for tensor in batch.inputs)
-                scores, labels = model(*inputs).float(), batch.labels.to(accelerator.device)
-                nats += F.cross_entropy(scores, labels, reduction="sum").item()
-                right += int((scores.argmax(-1) == labels).sum())
-                count += len(labels)
-        model.train(was_training)
-        shares = require("accelerate.utils", "train").gather_object([(nats, right, count)])
-        nats, right, count = (sum(share) for share in zip(*shares, strict=True))
+        nats, right, count = add_up(
+            model,
+            ((*batch.inputs, batch.labels) for batch in batches),
+            lambda batch: answers(model(*batch[:-1]), batch[-1]),
+            self.accelerator,
+        )
         accuracy = right / count
         return {
             "loss": nats / count,
             "accuracy": accuracy,
             "error": 1 - accuracy,
-            "samples": count,
+            "samples": int(count),
         }
 
     def summary(self, found: Mapping[str, float]) -> str:

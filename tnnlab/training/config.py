@@ -23,6 +23,9 @@ KINDS = {
     "language": ("config:RunConfig", "language:LanguageModelling"),
     "classifier": ("tasks:ClassifierRun", "classification:Classification"),
     "image": ("tasks:ImageRun", "classification:Classification"),
+    "memory": ("memory:MemoryRun", "recall:make_recall"),
+    "masked": ("masked:MaskedRun", "gaps:MaskedLanguageModelling"),
+    "finetune": ("finetune:FineTuneRun", "finetuning:FineTuning"),
 }
 
 

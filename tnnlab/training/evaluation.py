@@ -1,5 +1,7 @@
 """Looking at a model without touching it: loss on held-out text, and texts it draws."""
 
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +67,44 @@ def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def add_up(
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, ...]],
+    tally: Callable[[tuple[Tensor, ...]], tuple[float, ...]],
+    accelerator: Any,
+) -> list[float]:
+    """Sums over batches, which the processes of the run share.
+
+    Args:
+        model: evaluates; its training mode is restored.
+        batches: the same ones in every process.
+        tally: what a batch on the device adds to each sum.
+        accelerator: device and processes.
+    """
+    was_training = model.training
+    model.eval()
+    sums = [
+        tally(tuple(tensor.to(accelerator.device) for tensor in batch))
+        for index, batch in enumerate(batches)
+        if index % accelerator.num_processes == accelerator.process_index
+    ]
+    model.train(was_training)
+    shares = require("accelerate.utils", "train").gather_object(sums)
+    return [math.fsum(column) for column in zip(*shares, strict=True)]
+
+
+def answers(scores: Tensor, targets: Tensor) -> tuple[float, int, int]:
+    """Nats in all, right answers and all answers: scores ``(k, classes)``, targets ``(k,)``, of
+    which those of -100 do not count.
+
+    >>> nats, right, count = answers(torch.eye(3), torch.tensor([0, 2, -100]))
+    >>> round(nats, 2), right, count
+    (2.1, 1, 2)
+    """
+    nats = F.cross_entropy(scores.float(), targets, reduction="sum").item()
+    return nats, int((scores.argmax(-1) == targets).sum()), int((targets >= 0).sum())
+
+
 def evaluate(
     model: nn.Module, held_out: HeldOut, *, length: int, batch_size: int, accelerator: Any
 ) -> dict[str, float]:
@@ -83,24 +123,17 @@ def evaluate(
         ``loss_per_token`` (nats), ``perplexity_per_token``, ``perplexity_per_word``,
         ``bits_per_byte``, and ``tokens``, the number of targets.
     """
-    was_training = model.training
-    model.eval()
-    nats, count = 0.0, 0
+
+    def tally(batch: tuple[Tensor, ...]) -> tuple[float, int]:
+        inputs, targets, mask = batch
+        return token_losses(model(inputs), targets)[mask].sum().item(), int(mask.sum())
+
     windows = evaluation_windows(
         held_out.tokens, length=length, batch_size=batch_size, scored=held_out.scored
     )
-    for index, (inputs, targets, mask) in enumerate(windows):
-        if index % accelerator.num_processes == accelerator.process_index:
-            inputs, targets, mask = (t.to(accelerator.device) for t in (inputs, targets, mask))
-            nats += token_losses(model(inputs), targets)[mask].sum().item()
-            count += int(mask.sum())
-    model.train(was_training)
-    shares = require("accelerate.utils", "train").gather_object([(nats, count)])
-    nats, tokens = (sum(share) for share in zip(*shares, strict=True))
-    return {
-        **evaluation_metrics(nats, tokens=tokens, words=held_out.words, bytes=held_out.bytes),
-        "tokens": tokens,
-    }
+    nats, tokens = add_up(model, windows, tally, accelerator)
+    units = {"tokens": int(tokens), "words": held_out.words, "bytes": held_out.bytes}
+    return {**evaluation_metrics(nats, **units), "tokens": int(tokens)}
 
 
 def draw_samples(

@@ -23,19 +23,24 @@ from tnnlab.training.evaluation import HeldOut, draw_samples, evaluate
 from tnnlab.training.objective import Objective, share
 
 
-class LanguageModelling(Objective):
-    """Windows of a corpus; the loss of each next token.
+class TextObjective(Objective):
+    """What runs that read a corpus share: its windows, its held-out tokens, its tokenizer.
 
     Args:
         config: of the run.
         accelerator: device and processes.
+
+    Attributes:
+        added_tokens: of the model, beyond those of the tokenizer.
+        windows_on_gpu: whether training windows are cut there, where there is one.
     """
 
-    criterion = "loss_per_token"
+    added_tokens = 0
+    windows_on_gpu = True
 
     def __init__(self, config: RunConfig, accelerator: Any) -> None:
         self.config, self.accelerator = config, accelerator
-        self.corpus, self.tokenizer = load_text(config)
+        self.corpus, self.tokenizer = load_text(config, self.added_tokens)
         names = ["train", "validation"] + ["test"] * config.evaluation.test
         with accelerator.main_process_first():
             self.splits = {name: tokenize(self.corpus, self.tokenizer, name) for name in names}
@@ -46,16 +51,34 @@ class LanguageModelling(Objective):
             for name in names[1:]
         }
         self.positions = config.training.batch_size * config.data.length
-        cuda = accelerator.device.type == "cuda"
+        on_gpu = self.windows_on_gpu and accelerator.device.type == "cuda"
         try:
             self.batches = Batches(
                 self.splits["train"],
                 length=config.data.length,
-                device=accelerator.device if cuda else None,
+                device=accelerator.device if on_gpu else None,
                 **share(config, accelerator),
             )
         except ValueError as error:
             raise ConfigError(f"data.length: {error}") from error
+
+    def save(self, model: Pretrained, folder: Path) -> None:
+        """What ``from_pretrained`` of its class and ``tnnlab generate`` read."""
+        model.save_pretrained(folder)
+        self.tokenizer.save(folder)
+
+    def provenance(self) -> dict[str, Any]:
+        return {
+            **self.corpus.provenance(),
+            "tokenizer": self.tokenizer.name,
+            "tokens": {name: len(split) for name, split in self.splits.items()},
+        }
+
+
+class LanguageModelling(TextObjective):
+    """Windows of a corpus; the loss of each next token."""
+
+    criterion = "loss_per_token"
 
     def make_model(self) -> CausalLM:
         return CausalLM(self.config.model)
@@ -90,18 +113,6 @@ class LanguageModelling(Objective):
             f"{found['bits_per_byte']:.4f} bits per byte"
         )
 
-    def save(self, model: Pretrained, folder: Path) -> None:
-        """What ``CausalLM.from_pretrained`` and ``tnnlab generate`` read."""
-        model.save_pretrained(folder)
-        self.tokenizer.save(folder)
-
-    def provenance(self) -> dict[str, Any]:
-        return {
-            **self.corpus.provenance(),
-            "tokenizer": self.tokenizer.name,
-            "tokens": {name: len(split) for name, split in self.splits.items()},
-        }
-
     def baseline(self) -> dict[str, Any] | None:
         if not self.config.evaluation.baseline:
             return None
@@ -120,16 +131,19 @@ class LanguageModelling(Objective):
         )
 
 
-def load_text(config: RunConfig) -> tuple[Corpus, Tokenizer]:
-    """The corpus and the tokenizer of a run; the model must have the tokenizer's vocabulary."""
+def load_text(config: RunConfig, added_tokens: int = 0) -> tuple[Corpus, Tokenizer]:
+    """The corpus and the tokenizer of a run; the model must have the tokenizer's vocabulary, and
+    ``added_tokens`` of its own."""
     try:
         corpus = load_corpus(config.data.corpus, config.data.path)
         tokenizer = load_tokenizer(config.data.tokenizer)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    if tokenizer.vocab_size != config.model.vocab_size:
+    wanted = tokenizer.vocab_size + added_tokens
+    if config.model.vocab_size != wanted:
+        added = ", and the model a token for what is hidden" if added_tokens else ""
         raise ConfigError(
             f"model.vocab_size is {config.model.vocab_size} and the tokenizer {tokenizer.name!r} "
-            f"has {tokenizer.vocab_size} tokens: set model.vocab_size to {tokenizer.vocab_size}"
+            f"has {tokenizer.vocab_size} tokens{added}: set model.vocab_size to {wanted}"
         )
     return corpus, tokenizer

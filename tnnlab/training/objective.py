@@ -33,7 +33,7 @@ class Objective(ABC):
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-        """The mean loss of a micro-batch, in nats."""
+        """The mean loss of a micro-batch, in nats where it is a cross entropy."""
 
     @abstractmethod
     def measure(self, model: nn.Module, split: str) -> dict[str, float]:

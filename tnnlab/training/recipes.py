@@ -156,6 +156,9 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     """Nested dictionaries laid over each other; the last one that has a key decides it."""
     merged: dict[str, Any] = {}
     for layer in layers:
+        # Options are those of an operator: another one begins without them.
+        if layer.get("operator", merged.get("operator")) != merged.get("operator"):
+            merged.pop("operator_options", None)
         for key, value in layer.items():
             old = merged.get(key)
             nested = isinstance(old, Mapping) and isinstance(value, Mapping)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tnnlab.data import Tokenizer
 from tnnlab.data.lra import Sequences, load_task, load_text, text
 
 TRAIN = ["Good.", "Schön é", "", "Bad <br />film", "x" * 50, "fine"]
@@ -39,6 +40,21 @@ def test_reviews_are_their_bytes_with_an_end(imdb: Path) -> None:
     assert [content for content, _ in contents(task.test)] == [b"yes", b"no", b"quite"]
     assert task.validation is task.test and "validation = test" in task.description
     assert (task.vocab_size, task.train.padding, task.classes) == (258, 257, 2)
+
+
+def test_reviews_in_other_tokens(
+    imdb: Path, small_bpe: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "load_tokenizer", {"gpt2": small_bpe}.__getitem__)
+    task = load_task("text", tokenizer="gpt2", length=7, held_out=0)
+    assert (task.vocab_size, task.train.padding) == (small_bpe.vocab_size + 1, small_bpe.vocab_size)
+    for row, review in zip(task.train.rows, TRAIN, strict=True):
+        ids = small_bpe.encode(review)[:6]
+        assert row.tolist() == [*ids, small_bpe.end_of_text]
+    assert "at most 7 tokens of 'gpt2' with an end token" in task.description
+    tokens, mask = task.train.collate([2], length=7).inputs
+    assert tokens[0].tolist() == [small_bpe.end_of_text, *[small_bpe.vocab_size] * 6]
+    assert mask[0].tolist() == [True, *[False] * 6]
 
 
 def test_long_reviews_are_cut(imdb: Path) -> None:

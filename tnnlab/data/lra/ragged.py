@@ -87,12 +87,17 @@ class Pool:
 
 def byte_rows(texts: Iterable[bytes], end: int) -> Ragged:
     """Texts as rows of their bytes, uint16, with the token ``end`` after each."""
+    return token_rows((np.frombuffer(text, np.uint8) for text in texts), end)
+
+
+def token_rows(texts: Iterable[np.ndarray], end: int) -> Ragged:
+    """Texts as rows of their tokens, all below 65,536, with the token ``end`` after each."""
     texts = list(texts)
     lengths = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
     tokens = np.empty(int(lengths.sum()), np.uint16)
     ends = np.cumsum(lengths) - 1
     within = np.ones(len(tokens), bool)
     within[ends] = False
-    tokens[within] = np.frombuffer(b"".join(texts), np.uint8)
+    tokens[within] = np.concatenate([np.empty(0, np.uint16), *texts])
     tokens[ends] = end
     return Ragged.of_lengths(tokens, lengths)
