@@ -88,58 +88,50 @@ def _copies_program(
 def _correlation_program(
     x_ptr, g_ptr, lower_ptr, upper_ptr,
     batch, n, blocks,
-    x_batch, x_channel, g_batch, g_channel, offsets, first_offset,
+    x_batch, x_channel, g_batch, g_channel, pairs, first_offset,
     BLOCK: tl.constexpr, STEP: tl.constexpr, SEQUENCES: tl.constexpr,
-    WHOLE: tl.constexpr, PRECISION: tl.constexpr,
+    CAUSAL: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """One channel, one offset: Σ_columns x[column - offset, j] g[column, i], summed by i - j.
+    """One channel, two offsets: Σ_columns x[column, j] g[column + offset, i], summed by i - j.
 
-    Both blocks are taken in halves: four products of half the size, two of which are of one offset.
-    They read what one product of the whole size reads, and leave smaller diagonals to sum.
+    Columns are blocks of x. Each is read once for two blocks of g, at an even offset and the next.
     """
-    HALF: tl.constexpr = BLOCK // 2
-    channel = (tl.program_id(0) // offsets).to(tl.int64)
-    index = tl.program_id(0) % offsets
-    offset = first_offset + index  # in blocks
-    i = tl.arange(0, HALF)
-    x_row = x_ptr + channel * x_channel - offset * BLOCK
+    channel = (tl.program_id(0) // pairs).to(tl.int64)
+    pair = tl.program_id(0) % pairs
+    offset = first_offset + 2 * pair  # in blocks
+    i = tl.arange(0, BLOCK)
+    x_row = x_ptr + channel * x_channel
     g_row = g_ptr + channel * g_channel
 
     # A step takes SEQUENCES sequences of some blocks; rounds of steps take all sequences.
     BLOCKS: tl.constexpr = STEP // SEQUENCES
     place = tl.arange(0, STEP)
     rounds = tl.cdiv(batch, SEQUENCES)
-    low, high = tl.maximum(offset, 0), blocks + tl.minimum(offset, 0)
-    before = tl.zeros((HALF, HALF), dtype=tl.float32)
-    middle = tl.zeros((HALF, HALF), dtype=tl.float32)
-    after = tl.zeros((HALF, HALF), dtype=tl.float32)
+    low, high = tl.maximum(-offset - 1, 0), tl.minimum(blocks - offset, blocks)
+    near = tl.zeros((BLOCK, BLOCK), dtype=tl.float32)
+    far = tl.zeros((BLOCK, BLOCK), dtype=tl.float32)
     for step in tl.range(0, tl.cdiv(high - low, BLOCKS) * rounds):
         block = low + step // rounds * BLOCKS + place // SEQUENCES
         sequence = step % rounds * SEQUENCES + place % SEQUENCES
         exists = ((block < high) & (sequence < batch))[:, None]
-        position = (block * BLOCK)[:, None] + i[None, :]
-        reach = position - offset * BLOCK  # of x
         sequence = sequence.to(tl.int64)[:, None]
-        x_at, g_at = x_row + sequence * x_batch + position, g_row + sequence * g_batch + position
-        x0 = tl.load(x_at, mask=exists if WHOLE else exists & (reach < n), other=0.0)
-        g0 = tl.load(g_at, mask=exists if WHOLE else exists & (position < n), other=0.0)
-        x1 = tl.load(x_at + HALF, mask=exists if WHOLE else exists & (reach + HALF < n), other=0.0)
-        g1 = tl.load(
-            g_at + HALF, mask=exists if WHOLE else exists & (position + HALF < n), other=0.0
-        )
-        middle = tl.dot(tl.trans(x0), g0, middle, input_precision=PRECISION)
-        after = tl.dot(tl.trans(x0), g1, after, input_precision=PRECISION)
-        before = tl.dot(tl.trans(x1), g0, before, input_precision=PRECISION)
-        middle = tl.dot(tl.trans(x1), g1, middle, input_precision=PRECISION)
+        x_at = (block * BLOCK)[:, None] + i[None, :]
+        near_at = x_at + offset * BLOCK
+        far_at = near_at + BLOCK
+        inside = exists & (near_at < n) if CAUSAL else exists & (near_at >= 0) & (near_at < n)
+        x = tl.load(x_row + sequence * x_batch + x_at, mask=exists & (x_at < n), other=0.0)
+        g = tl.load(g_row + sequence * g_batch + near_at, mask=inside, other=0.0)
+        near = tl.dot(tl.trans(x), g, near, input_precision=PRECISION)
+        g = tl.load(g_row + sequence * g_batch + far_at, mask=exists & (far_at < n), other=0.0)
+        far = tl.dot(tl.trans(x), g, far, input_precision=PRECISION)
 
-    at = (channel * offsets + index) * BLOCK + i
-    low_before, up_before = _diagonals(before, HALF)
-    tl.store(upper_ptr + at, up_before)
-    low_middle, up_middle = _diagonals(middle, HALF)
-    tl.store(upper_ptr + at + HALF, low_before + up_middle)
-    low_after, up_after = _diagonals(after, HALF)
-    tl.store(lower_ptr + at, low_middle + up_after)
-    tl.store(lower_ptr + at + HALF, low_after)
+    at = (channel * pairs + pair) * 2 * BLOCK + i
+    lower, upper = _diagonals(near, BLOCK)
+    tl.store(lower_ptr + at, lower)
+    tl.store(upper_ptr + at, upper)
+    lower, upper = _diagonals(far, BLOCK)
+    tl.store(lower_ptr + at + BLOCK, lower)
+    tl.store(upper_ptr + at + BLOCK, upper)
 
 
 @triton.jit
@@ -208,14 +200,14 @@ def correlate(x: Tensor, g: Tensor, causal: bool, *, precision: str, **launch: i
     options = correlation_launch(n, batch, x.dtype) | launch
     block = options["BLOCK"]
     blocks = triton.cdiv(n, block)
-    first = 0 if causal else 1 - blocks
-    offsets = blocks - first
-    lower, upper = x.new_empty(2, channels, offsets, block, dtype=torch.float32)
-    _correlation_program[(channels * offsets,)](
+    first = 0 if causal else -blocks
+    pairs = triton.cdiv(blocks - first, 2)
+    lower, upper = x.new_empty(2, channels, 2 * pairs, block, dtype=torch.float32)
+    _correlation_program[(channels * pairs,)](
         x, g, lower, upper, batch, n, blocks,
-        x.stride(0), x.stride(1), g.stride(0), g.stride(1), offsets, first,
+        x.stride(0), x.stride(1), g.stride(0), g.stride(1), pairs, first,
         SEQUENCES=min(options["STEP"], triton.next_power_of_2(batch)),
-        WHOLE=n % block == 0, PRECISION=precision, **options,
+        CAUSAL=causal, PRECISION=precision, **options,
     )  # fmt: skip
     start = (1 - first) * block - (0 if causal else n - 1)
     lags = n if causal else 2 * n - 1
@@ -236,7 +228,7 @@ def product_launch(n: int, batch: int, dtype: torch.dtype) -> dict[str, int]:
 
 
 def correlation_launch(n: int, batch: int, dtype: torch.dtype) -> dict[str, int]:
-    """Sizes of the correlation's tiles, as measured on an NVIDIA H100."""
-    block = min(128, max(32, triton.next_power_of_2(n)))  # halves of at least 16
+    """Sizes of the correlation's tiles, as measured on an NVIDIA H200."""
+    block = min(64, max(16, triton.next_power_of_2(n)))
     step = 64 if dtype.itemsize == 2 else 32
     return {"BLOCK": block, "STEP": step, "num_warps": 4, "num_stages": 3}
