@@ -52,9 +52,13 @@ def arithmetic(device: torch.device, dtype: torch.dtype) -> tuple[str, str | Non
     refusal = gpu_kernels_refuse(device, dtype)
     if not refusal and dtype in _HALF:
         return "cuda half", None
-    if not refusal and torch.get_float32_matmul_precision() != "highest":
+    if not refusal and _rounds_to_tf32():
         return "cuda tf32", None
     return "cuda", refusal
+
+
+def _rounds_to_tf32() -> bool:
+    return torch.get_float32_matmul_precision() != "highest"
 
 
 def crossovers(device: torch.device, kind: str) -> Crossovers:
@@ -77,9 +81,29 @@ def _find(device: torch.device, kind: str, threads: int) -> Crossovers:
     return Crossovers(tuple(limits.items()), measured=found is not None)
 
 
+def crossover(device: torch.device, kind: str, method: str) -> int:
+    """The longest length at which a method is the fastest; 0 where it is at none.
+
+    >>> crossover(torch.device("cpu"), "cpu", "triton")
+    0
+    """
+    return dict(crossovers(device, kind).limits).get(method, 0)
+
+
+def measured_here(device: torch.device, kind: str) -> bool:
+    """Whether the crossovers were measured on this machine.
+
+    >>> measured_here(torch.device("cpu"), "an unknown kind")
+    False
+    """
+    return crossovers(device, kind).measured
+
+
 # What torch.compiler.assume_constant_result does: a graph holds the answer, and reads no file. That
-# function imports the compiler, which takes seconds that nobody else should spend.
-crossovers._dynamo_marked_constant = True  # type: ignore[attr-defined]
+# function imports the compiler, which takes seconds that nobody else should spend. Answers are
+# plain numbers: older compilers cannot take more for a constant.
+for _constant in (crossover, measured_here, _rounds_to_tf32):
+    _constant._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def machine(device: torch.device) -> str:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tnnlab.ops.crossovers import arithmetic, crossovers
+from tnnlab.ops.crossovers import LADDER, arithmetic, crossover, measured_here
 from tnnlab.ops.fft import fast_size
 from tnnlab.ops.matrix import toeplitz_matrix
 from tnnlab.ops.tiles import gpu_kernels_refuse, tile_product
@@ -73,12 +73,14 @@ def choose_method(
     """
     device = torch.device(device)
     kind, refusal = arithmetic(device, dtype)
-    limits, measured = crossovers(device, kind)
     where = f"on {kind}; {refusal}" if refusal else f"on {kind}"
-    where = f"({'measured on this machine' if measured else 'built in'}) {where}"
+    where = f"({'measured on this machine' if measured_here(device, kind) else 'built in'}) {where}"
     size = channels * length**2 * dtype.itemsize
     limit = 0
-    for method, limit in limits:
+    for method in LADDER:
+        if not (longest := crossover(device, kind, method)):
+            continue
+        limit = longest
         if method != "dense" and not causal:  # twice the tiles: as one that is twice as long
             limit //= 2
         if length > limit:
