@@ -155,6 +155,18 @@ def load_records(folder: str | os.PathLike[str] = "data/results") -> list[Record
     return records
 
 
+def records_folder() -> Path:
+    """Where the records lie that the book shows: ``data/results`` of a clone of the repository, or
+    the copy that an installed package brings.
+
+    >>> any(record["name"] == "lm-stdlib" for record in load_records(records_folder()))
+    True
+    """
+    package = Path(tnnlab.__file__).parent
+    clone = package.parent / "data" / "results"
+    return clone if clone.is_dir() else package / "records"
+
+
 def _record_files(folder: Path) -> list[Path]:
     files = sorted(folder.rglob("*.json"))
     runs = {path.parent for path in files if path.name == RUN}
