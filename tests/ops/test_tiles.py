@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tnnlab.ops import choose_method, tiles, toeplitz_matmul, toeplitz_matrix
+from tnnlab.ops import choose_method, crossovers, tiles, toeplitz_matmul, toeplitz_matrix
 from tnnlab.ops.tiles import correlation_operator, gpu_kernels_refuse, product_operator
 
 BOTH = pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
@@ -164,10 +164,13 @@ def test_the_choice_says_what_a_gpu_lacks(
 ) -> None:
     monkeypatch.setattr(tiles, "_TRITON", installed)
     monkeypatch.setattr(tiles, "_gpu", lambda device: gpu)
+    monkeypatch.setattr(crossovers, "device_name", lambda device: gpu[0])
+    crossovers.forget()
     for dtype in (torch.float16, torch.bfloat16):
         choice = choose_method(512, 64, device="cuda", dtype=dtype)
         assert choice.method == ("triton" if reason is None else "fft")
         assert (reason or "crossover") in choice.reason
+    crossovers.forget()  # those of a machine that is not there
 
 
 @BOTH

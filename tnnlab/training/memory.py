@@ -56,6 +56,11 @@ class MemoryEvaluationConfig:
         samples: in the validation and in the test split; the same ones for all runs of a task.
         batch_size: samples per forward pass, per device.
         test: whether to evaluate the test split too, once, at the end.
+
+    >>> MemoryEvaluationConfig(samples=0)
+    Traceback (most recent call last):
+        ...
+    tnnlab.training.errors.ConfigError: evaluation.samples is 0; it is at least 1
     """
 
     every: int = 1000

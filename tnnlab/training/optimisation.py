@@ -39,6 +39,7 @@ class TrainingConfig:
         checkpoint_every: updates between two checkpoints (a last one is written at the end).
         keep: newest checkpoints to keep; the best one stays as well.
 
+    >>> from tnnlab.training import ConfigError
     >>> try:
     ...     TrainingConfig(steps=100, warmup=200)
     ... except ConfigError as error:
