@@ -5,11 +5,14 @@ import multiprocessing
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import pytest
 import torch
 
-from tnnlab.training import RunConfig, train
+from tnnlab.training import RunConfig, loop, train
 from tnnlab.training.recipes import merge
+from tnnlab.training.setup import Run
 
 
 def change(config: RunConfig, **changes: Any) -> RunConfig:
@@ -36,6 +39,20 @@ def losses(out: Path) -> list[tuple[Any, ...]]:
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().split("\n")[:-1]]
     timed = ("elapsed_s", "tokens_per_s")
     return [tuple((k, v) for k, v in line.items() if k not in timed) for line in lines]
+
+
+def interrupt_and_go_on(config: RunConfig, out: Path) -> None:
+    """Train, stopped by hand after six updates, and go on to the end."""
+    update = loop.update
+
+    def interrupted(run: Run) -> None:
+        if run.at.step == 6:
+            raise KeyboardInterrupt
+        update(run)
+
+    with mock.patch.object(loop, "update", interrupted), pytest.raises(KeyboardInterrupt):
+        train(config, out)
+    train(config, out, resume=True)
 
 
 def steps_done(out: Path) -> int:

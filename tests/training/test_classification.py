@@ -11,14 +11,13 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from tests.training.helpers import change, losses
+from tests.training.helpers import change, interrupt_and_go_on, losses
 from tnnlab.data.lra import Ragged, Sequences, Task, passages
 from tnnlab.models import ImageClassifier, PairClassifier, SequenceClassifier
 from tnnlab.pretrained import Pretrained
 from tnnlab.results import load_records
-from tnnlab.training import ConfigError, RunConfig, classification, loop, train
+from tnnlab.training import ConfigError, RunConfig, classification, train
 from tnnlab.training.classification import Classification, load_run_task
-from tnnlab.training.setup import Run
 from tnnlab.training.tasks import ClassifierRun
 
 NETWORK = {
@@ -129,23 +128,10 @@ def test_a_run_leaves_a_model_and_a_record(each: tuple[Any, ...], tmp_path: Path
         assert found["error"] == pytest.approx(1 - found["accuracy"])
 
 
-def test_a_run_goes_on_as_if_nothing_had_been(
-    each: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_goes_on_as_if_nothing_had_been(each: tuple[Any, ...], tmp_path: Path) -> None:
     config = change(each[0], model={"dropout": 0.1})
     train(config, tmp_path / "whole")
-    update = loop.update
-
-    def interrupted(run: Run) -> None:
-        if run.at.step == 6:
-            raise KeyboardInterrupt
-        update(run)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "update", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            train(config, tmp_path / "parts")
-    train(config, tmp_path / "parts", resume=True)
+    interrupt_and_go_on(config, tmp_path / "parts")
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     one, other = (load_file(tmp_path / n / "model/model.safetensors") for n in ("whole", "parts"))
     assert all(one[name].equal(other[name]) for name in one)  # statistics of norms among them

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.training.helpers import change, losses
+from tests.training.helpers import change, interrupt_and_go_on, losses
 from tnnlab.data.lra import text
 from tnnlab.models import (
     ClassifierConfig,
@@ -110,22 +110,10 @@ def test_random_weights_are_the_comparison(finetune: FineTuneRun, tmp_path: Path
     assert one != other
 
 
-def test_a_run_goes_on_as_if_nothing_had_been(
-    finetune: FineTuneRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_goes_on_as_if_nothing_had_been(finetune: FineTuneRun, tmp_path: Path) -> None:
     config = change(finetune, training={"steps": 12}, evaluation={"every": 6})
     train(config, tmp_path / "whole")
-    update = loop.update
-
-    def interrupted(run: Run) -> None:
-        if run.at.step == 6:
-            raise KeyboardInterrupt
-        update(run)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "update", interrupted)
-        train(config, tmp_path / "parts")
-    train(config, tmp_path / "parts", resume=True)
+    interrupt_and_go_on(config, tmp_path / "parts")
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     with pytest.raises(ConfigError, match=r"init was .*, is None"):
         train(change(config, init=None), tmp_path / "parts", resume=True)

@@ -11,14 +11,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.training.helpers import change, losses
+from tests.training.helpers import change, interrupt_and_go_on, losses
 from tnnlab.data import load_tokenizer, load_tokenizer_from
 from tnnlab.models import MaskedLM
-from tnnlab.training import ConfigError, RunConfig, loop, train
+from tnnlab.training import ConfigError, RunConfig, train
 from tnnlab.training.evaluation import HeldOut
 from tnnlab.training.gaps import MaskedLanguageModelling, with_guesses
 from tnnlab.training.masked import MaskedRun
-from tnnlab.training.setup import Run
 
 END, MASK = 256, 257
 
@@ -180,22 +179,10 @@ def test_tokens_that_are_not_scored_are_never_hidden(masked: MaskedRun) -> None:
     assert inputs[unscored].tolist() == tokens[: inputs.numel()][::3].tolist()
 
 
-def test_a_run_goes_on_as_if_nothing_had_been(
-    masked: MaskedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_goes_on_as_if_nothing_had_been(masked: MaskedRun, tmp_path: Path) -> None:
     config = change(masked, training={"accumulate": 2})
     train(config, tmp_path / "whole")
-    update = loop.update
-
-    def interrupted(run: Run) -> None:
-        if run.at.step == 6:
-            raise KeyboardInterrupt
-        update(run)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "update", interrupted)
-        train(config, tmp_path / "parts")
-    train(config, tmp_path / "parts", resume=True)
+    interrupt_and_go_on(config, tmp_path / "parts")
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     one, other = (load_file(tmp_path / n / "model/model.safetensors") for n in ("whole", "parts"))
     assert all(torch.equal(one[name], other[name]) for name in one)

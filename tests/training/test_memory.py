@@ -11,15 +11,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tests.training.helpers import change, losses
+from tests.training.helpers import change, interrupt_and_go_on, losses
 from tnnlab.data.synthetic import IGNORED, Copying, Delay
 from tnnlab.models import CausalLM, CausalRegressor
 from tnnlab.pretrained import Pretrained
 from tnnlab.results import load_records
-from tnnlab.training import ConfigError, RunConfig, loop, read_recipe, train
+from tnnlab.training import ConfigError, RunConfig, read_recipe, train
 from tnnlab.training.memory import HELD_OUT, MemoryRun
 from tnnlab.training.recall import CopyingRecall, DelayRecall, Recall, make_recall
-from tnnlab.training.setup import Run
 
 RTF = {"operator": "rtf", "operator_options": {"order": 8, "length": 32, "init": "montel"}}
 COPYING = {
@@ -114,23 +113,10 @@ def test_a_run_leaves_a_model_and_a_record(each: tuple[Any, ...], tmp_path: Path
     assert record["metrics"]["test"]["loss"] != record["metrics"]["validation"]["loss"]
 
 
-def test_a_run_goes_on_as_if_nothing_had_been(
-    each: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_goes_on_as_if_nothing_had_been(each: tuple[Any, ...], tmp_path: Path) -> None:
     config = change(each[0], model={"dropout": 0.1})
     train(config, tmp_path / "whole")
-    update = loop.update
-
-    def interrupted(run: Run) -> None:
-        if run.at.step == 6:
-            raise KeyboardInterrupt
-        update(run)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "update", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            train(config, tmp_path / "parts")
-    train(config, tmp_path / "parts", resume=True)
+    interrupt_and_go_on(config, tmp_path / "parts")
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     one, other = (load_file(tmp_path / n / "model/model.safetensors") for n in ("whole", "parts"))
     assert all(one[name].equal(other[name]) for name in one)

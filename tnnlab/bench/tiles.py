@@ -61,7 +61,8 @@ def candidates(program: str) -> Iterator[dict[str, int]]:
     grid = GRID[program]
     for values in itertools.product(*grid.values()):
         launch = dict(zip(grid, values, strict=True))
-        sides = launch["BLOCK"] + launch.get("COLUMNS", launch["BLOCK"])
+        # A correlation reads one block of x, and two of g.
+        sides = launch["BLOCK"] + launch.get("COLUMNS", 2 * launch["BLOCK"])
         if 2 * sides * launch["STEP"] * launch["num_stages"] <= SHARED_MEMORY:
             yield launch
 

@@ -20,3 +20,11 @@ def at_least(key: str, value: float | None, least: float) -> None:
 
 def between(key: str, value: float, low: float, high: float) -> None:
     check(low <= value < high, f"{key} is {value}; it lies in [{low}, {high})")
+
+
+def no_future(norm: str, others: str = "'rms' or 'layer'") -> None:
+    """Refuse a norm through which a causal model would see what comes later."""
+    check(
+        norm != "batch",
+        f"model.norm is 'batch', whose statistics show a causal model the future: take {others}",
+    )

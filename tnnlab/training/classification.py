@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import torch.nn.functional as F
@@ -14,7 +13,7 @@ from tnnlab.data.lra import Images, Pairs, SampleBatches, Split, evaluation_batc
 from tnnlab.models import ImageClassifier, PairClassifier, SequenceClassifier
 from tnnlab.pretrained import Pretrained
 from tnnlab.training.errors import ConfigError
-from tnnlab.training.evaluation import add_up, answers
+from tnnlab.training.evaluation import add_up, answers, rates
 from tnnlab.training.objective import Objective, share
 from tnnlab.training.tasks import ClassifierRun, ImageRun
 
@@ -71,20 +70,10 @@ class Classification(Objective):
             lambda batch: answers(model(*batch[:-1]), batch[-1]),
             self.accelerator,
         )
-        accuracy = right / count
-        return {
-            "loss": nats / count,
-            "accuracy": accuracy,
-            "error": 1 - accuracy,
-            "samples": int(count),
-        }
+        return {**rates(nats, right, count), "samples": int(count)}
 
     def summary(self, found: Mapping[str, float]) -> str:
         return f"accuracy {found['accuracy']:.2%}, {found['loss']:.4f} nats"
-
-    def save(self, model: Pretrained, folder: Path) -> None:
-        """What ``from_pretrained`` of its class reads."""
-        model.save_pretrained(folder)
 
     def provenance(self) -> dict[str, Any]:
         return self.task.provenance()

@@ -13,7 +13,7 @@ from tnnlab._names import nearest
 from tnnlab.data.corpora import CORPUS_NAMES
 from tnnlab.data.tokenizers import TOKENIZER_NAMES
 from tnnlab.models import TNNConfig
-from tnnlab.training.checks import at_least, check, one_of
+from tnnlab.training.checks import at_least, check, no_future, one_of
 from tnnlab.training.errors import ConfigError
 from tnnlab.training.optimisation import TrainingConfig
 
@@ -155,11 +155,7 @@ class RunConfig:
             not table or longest <= table,
             f"evaluation.lengths has {longest}, and model.learned_positions has {table} places",
         )
-        check(
-            self.model.norm != "batch",
-            "model.norm is 'batch', whose statistics show a causal model the future: "
-            "take 'rms' or 'layer'",
-        )
+        no_future(self.model.norm)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as JSON and YAML can hold them."""

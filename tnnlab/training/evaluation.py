@@ -1,7 +1,8 @@
 """Looking at a model without touching it: loss on held-out text, and texts it draws."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +67,25 @@ def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
     return losses.view_as(targets)
 
 
-@torch.no_grad()
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Without dropout and gradients; the training mode of the model is restored.
+
+    >>> model = nn.Dropout()
+    >>> with evaluating(model):
+    ...     inside = model.training
+    >>> inside, model.training
+    (False, True)
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
+
+
 def add_up(
     model: nn.Module,
     batches: Iterable[tuple[Tensor, ...]],
@@ -81,14 +100,12 @@ def add_up(
         tally: what a batch on the device adds to each sum.
         accelerator: device and processes.
     """
-    was_training = model.training
-    model.eval()
-    sums = [
-        tally(tuple(tensor.to(accelerator.device) for tensor in batch))
-        for index, batch in enumerate(batches)
-        if index % accelerator.num_processes == accelerator.process_index
-    ]
-    model.train(was_training)
+    with evaluating(model):
+        sums = [
+            tally(tuple(tensor.to(accelerator.device) for tensor in batch))
+            for index, batch in enumerate(batches)
+            if index % accelerator.num_processes == accelerator.process_index
+        ]
     shares = require("accelerate.utils", "train").gather_object(sums)
     return [math.fsum(column) for column in zip(*shares, strict=True)]
 
@@ -103,6 +120,16 @@ def answers(scores: Tensor, targets: Tensor) -> tuple[float, int, int]:
     """
     nats = F.cross_entropy(scores.float(), targets, reduction="sum").item()
     return nats, int((scores.argmax(-1) == targets).sum()), int((targets >= 0).sum())
+
+
+def rates(nats: float, right: float, count: float) -> dict[str, float]:
+    """What :func:`answers` found, by answer: ``loss``, ``accuracy`` and its complement ``error``.
+
+    >>> rates(6.0, 3, 4)
+    {'loss': 1.5, 'accuracy': 0.75, 'error': 0.25}
+    """
+    accuracy = right / count
+    return {"loss": nats / count, "accuracy": accuracy, "error": 1 - accuracy}
 
 
 def evaluate(

@@ -12,7 +12,7 @@ from tnnlab.models import MaskedLM, mask_tokens, masked_loss
 from tnnlab.models.masking import NOT_CHOSEN, chosen_places
 from tnnlab.pretrained import Pretrained
 from tnnlab.training.errors import ConfigError
-from tnnlab.training.evaluation import HeldOut, add_up, answers
+from tnnlab.training.evaluation import HeldOut, add_up, answers, evaluating
 from tnnlab.training.language import TextObjective
 from tnnlab.training.masked import MaskedRun
 
@@ -109,17 +109,13 @@ class MaskedLanguageModelling(TextObjective):
             f"{found['accuracy']:.2%} guessed"
         )
 
-    @torch.no_grad()
     def samples(self, model: Pretrained) -> list[str]:
         count = self.config.evaluation.samples
         inputs, targets = (part[:count] for part in self.gaps["validation"])
         if not count:
             return []
-        was_training = model.training
-        model.eval()
-        with torch.compiler.set_stance("force_eager"):
+        with evaluating(model), torch.compiler.set_stance("force_eager"):
             guesses = model(inputs.to(self.accelerator.device)).argmax(-1).cpu()
-        model.train(was_training)
         rows = zip(inputs, targets, guesses, strict=True)
         return [with_guesses(*row, decode=self.tokenizer.decode) for row in rows]
 

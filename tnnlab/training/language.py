@@ -63,8 +63,8 @@ class TextObjective(Objective):
             raise ConfigError(f"data.length: {error}") from error
 
     def save(self, model: Pretrained, folder: Path) -> None:
-        """What ``from_pretrained`` of its class and ``tnnlab generate`` read."""
-        model.save_pretrained(folder)
+        """And what ``tnnlab generate`` reads."""
+        super().save(model, folder)
         self.tokenizer.save(folder)
 
     def provenance(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tnnlab.data.synthetic import Copying, Delay
 from tnnlab.models import TNNConfig
-from tnnlab.training.checks import at_least, check, one_of
+from tnnlab.training.checks import at_least, check, no_future, one_of
 from tnnlab.training.config import RunConfig
 from tnnlab.training.errors import ConfigError
 
@@ -100,11 +100,7 @@ class MemoryRun(RunConfig):
             self.seed < first,
             f"seed is {self.seed}; it is below {first}, where the seeds of evaluation begin",
         )
-        check(
-            self.model.norm != "batch",
-            "model.norm is 'batch', whose statistics show a causal model the future: "
-            "take 'rms', 'layer' or 'none'",
-        )
+        no_future(self.model.norm, "'rms', 'layer' or 'none'")
         task = self.data.make(batch_size=1, seed=0)
         wanted = task.vocab_size if isinstance(task, Copying) else 1
         check(

@@ -43,9 +43,9 @@ class Objective(ABC):
     def summary(self, found: Mapping[str, float]) -> str:
         """Measures as a line for the terminal."""
 
-    @abstractmethod
     def save(self, model: Pretrained, folder: Path) -> None:
-        """All that is needed to use the model."""
+        """All that is needed to use the model: what ``from_pretrained`` of its class reads."""
+        model.save_pretrained(folder)
 
     @abstractmethod
     def provenance(self) -> dict[str, Any]:

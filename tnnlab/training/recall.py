@@ -4,17 +4,16 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tnnlab._extras import require
 from tnnlab.data.synthetic import IGNORED, Copying, Delay
 from tnnlab.models import CausalLM, CausalRegressor
 from tnnlab.pretrained import Pretrained
+from tnnlab.training.evaluation import add_up, answers, rates
 from tnnlab.training.memory import HELD_OUT, MemoryRun
 from tnnlab.training.objective import Objective, share
 
@@ -53,24 +52,15 @@ class Recall(Objective):
     @abstractmethod
     def measures(self, *sums: float) -> dict[str, float]: ...
 
-    @torch.no_grad()
     def measure(self, model: nn.Module, split: str) -> dict[str, float]:
-        accelerator, size = self.accelerator, self.config.evaluation.batch_size
+        size = self.config.evaluation.batch_size
         batches = zip(*(tensor.split(size) for tensor in self.held_out[split]), strict=True)
-        was_training = model.training
-        model.eval()
-        sums = []
-        for index, batch in enumerate(batches):
-            if index % accelerator.num_processes == accelerator.process_index:
-                inputs, targets = (tensor.to(accelerator.device) for tensor in batch)
-                sums.append(self.tally(model(inputs).float(), targets))
-        model.train(was_training)
-        shares = require("accelerate.utils", "train").gather_object(sums)
-        return self.measures(*(math.fsum(column) for column in zip(*shares, strict=True)))
 
-    def save(self, model: Pretrained, folder: Path) -> None:
-        """What ``from_pretrained`` of its class reads."""
-        model.save_pretrained(folder)
+        def tally(batch: tuple[Tensor, ...]) -> tuple[float, ...]:
+            inputs, targets = batch
+            return self.tally(model(inputs).float(), targets)
+
+        return self.measures(*add_up(model, batches, tally, self.accelerator))
 
     def provenance(self) -> dict[str, Any]:
         options = {k: v for k, v in vars(self.task).items() if k not in ("batch_size", "seed")}
@@ -103,19 +93,10 @@ class CopyingRecall(Recall):
 
     def tally(self, outputs: Tensor, targets: Tensor) -> tuple[float, ...]:
         asked = targets != IGNORED
-        scores, symbols = outputs[asked], targets[asked]
-        nats = F.cross_entropy(scores, symbols, reduction="sum").item()
-        return nats, int((scores.argmax(-1) == symbols).sum()), len(symbols)
+        return answers(outputs[asked], targets[asked])
 
     def measures(self, *sums: float) -> dict[str, float]:
-        nats, right, symbols = sums
-        accuracy = right / symbols
-        return {
-            "loss": nats / symbols,
-            "accuracy": accuracy,
-            "error": 1 - accuracy,
-            "symbols": int(symbols),
-        }
+        return {**rates(*sums), "symbols": int(sums[-1])}
 
     def summary(self, found: Mapping[str, float]) -> str:
         return f"accuracy {found['accuracy']:.2%}, {found['loss']:.4f} nats"

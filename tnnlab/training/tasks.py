@@ -5,7 +5,7 @@ from typing import Any
 
 from tnnlab.data.lra import TASK_NAMES
 from tnnlab.models import ClassifierConfig, ImageConfig
-from tnnlab.training.checks import at_least, check, one_of
+from tnnlab.training.checks import at_least, no_future, one_of
 from tnnlab.training.config import RunConfig
 
 
@@ -67,11 +67,8 @@ class ClassifierRun(RunConfig):
     kind: str = field(default="classifier", init=False)
 
     def _check_parts(self) -> None:
-        check(
-            not (self.model.causal and self.model.norm == "batch"),
-            "model.norm is 'batch', whose statistics show a causal model the future: "
-            "take 'rms' or 'layer'",
-        )
+        if self.model.causal:
+            no_future(self.model.norm)
 
 
 @dataclass
