@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pytest
 
+from tnnlab.bench import operators
 from tnnlab.bench.claims import CLAIMS, Claim, claims_table
+from tnnlab.bench.cli import line
 from tnnlab.bench.plots import (
     STYLES,
     crossovers,
@@ -67,6 +70,16 @@ def test_every_method_and_operator_has_its_rows(record: dict[str, Any]) -> None:
     for n in (8, 16):
         assert sum(row["auto"] for row in select(record, kind="product", n=n, channels=2,
                                                  causal=True, by_pass="forward")) == 1  # fmt: skip
+
+
+def test_what_was_slow_is_not_timed_at_a_greater_length() -> None:
+    sizes: dict[str, Any] = {"lengths": (8, 16), "channels": (2,), "operator_lengths": ()}
+    bench = replace(operators.PRESETS["smoke"], **sizes, tokens=32, patience=0.0)
+    printed: list[str] = []
+    operators.bench_operators(bench, "smoke", "", lambda row: printed.append(line(row)))
+    assert any(text.startswith("product   fft") and "ms" in text for text in printed)
+    (skipped,) = [text for text in printed if text.startswith("product   fft          n = 16")]
+    assert "causal         took 0.00 s at n = 8" in skipped
 
 
 def test_training_is_timed_without_the_optional_packages(tmp_path: Path) -> None:

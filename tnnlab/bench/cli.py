@@ -112,9 +112,10 @@ def repeat(options: argparse.Namespace) -> str:
 
 def line(row: dict[str, Any]) -> str:
     """One row as a line of text."""
-    which = f"batch {row['batch']}"
     if "causal" in row:
         which = "causal" if row["causal"] else "bidirectional"
+    else:
+        which = f"batch {row['batch']}"
     head = f"{row['kind']:10}{row['name']:13}n = {row['n']:<7}{which:15}"
     if "skipped" in row:
         return f"{head}{row['skipped']}"
