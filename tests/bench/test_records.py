@@ -14,9 +14,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pytest
 
-from tnnlab.bench import operators
+from tnnlab.bench import cli, operators
 from tnnlab.bench.claims import CLAIMS, Claim, claims_table
-from tnnlab.bench.cli import line
 from tnnlab.bench.plots import (
     STYLES,
     crossovers,
@@ -76,7 +75,7 @@ def test_what_was_slow_is_not_timed_at_a_greater_length() -> None:
     sizes: dict[str, Any] = {"lengths": (8, 16), "channels": (2,), "operator_lengths": ()}
     bench = replace(operators.PRESETS["smoke"], **sizes, tokens=32, patience=0.0)
     printed: list[str] = []
-    operators.bench_operators(bench, "smoke", "", lambda row: printed.append(line(row)))
+    operators.bench_operators(bench, "smoke", "", lambda row: printed.append(cli.line(row)))
     assert any(text.startswith("product   fft") and "ms" in text for text in printed)
     (skipped,) = [text for text in printed if text.startswith("product   fft          n = 16")]
     assert "causal         took 0.00 s at n = 8" in skipped

@@ -97,6 +97,14 @@ def test_interpolation_is_exact_on_polynomials(n: int, r: int, degree: int) -> N
         torch.testing.assert_close(weights @ points**power, positions**power)
 
 
+def test_weights_are_made_where_they_are_wanted() -> None:
+    for made in (
+        *interpolation_weights(20, 5, device="meta"),
+        interpolation_matrix(20, 5, device="meta"),
+    ):
+        assert made.device.type == "meta"
+
+
 def test_the_warp_sends_far_lags_to_zero_from_both_sides() -> None:
     lags = torch.tensor([-1e6, -10.0, -1.0, 0.0, 1.0, 10.0, 1e6])
     warped = inverse_time_warp(lags, 0.9)

@@ -14,7 +14,7 @@ import yaml
 import tnnlab
 from tests.training.helpers import losses
 from tnnlab.cli import main
-from tnnlab.models import MaskedLM
+from tnnlab.models import CausalLM, MaskedLM
 from tnnlab.parameters import count_parameters
 from tnnlab.results import load_records, write_record
 from tnnlab.training import ConfigError, RunConfig, loop, read_recipe, sweeps, train
@@ -55,8 +55,9 @@ def write_complete(folder: Path, **more: Any) -> None:
 
 def test_the_sweeps() -> None:
     assert sweep_names() == [
-        "imdb-finetune", "lm-small", "lm-small-rates", "lra-image", "lra-listops", "lra-text",
-        "memory-copying", "memory-delay", "mlm-small", "mlm-speed",
+        "imdb-finetune", "lm-full", "lm-rpe", "lm-small", "lm-small-rates", "lra-image",
+        "lra-listops", "lra-pathfinder", "lra-retrieval", "lra-text", "memory-copying",
+        "memory-delay", "mlm-small", "mlm-speed",
     ]  # fmt: skip
 
 
@@ -90,6 +91,20 @@ def test_masked_models_are_of_one_size_and_the_same_in_every_sweep() -> None:
     assert len(sizes) == 5 and max(sizes) < 1.005 * min(sizes)
 
 
+@pytest.mark.parametrize(("sweep", "preset"), [("lm-small", "small"), ("lm-full", "full")])
+def test_causal_models_are_of_one_size(sweep: str, preset: str) -> None:
+    sizes = {}
+    for member in read_sweep(sweep):
+        pairs = (word.removeprefix("--").split("=", 1) for word in member.arguments if "=" in word)
+        changes: dict[str, Any] = {"model": {}, "evaluation": {"lengths": []}}
+        for key, value in pairs:
+            if key.startswith("model."):
+                changes["model"][key.removeprefix("model.")] = yaml.safe_load(value)
+        config = read_recipe("lm-wikipedia", preset=preset, overrides=changes)
+        sizes[member.name] = count_parameters(config.model, CausalLM)
+    assert max(sizes.values()) < 1.01 * min(sizes.values()), sizes
+
+
 def test_members_have_what_is_common_and_what_is_their_own() -> None:
     file = write(
         "overrides: {model.depth: 2, training.clip: null}\n"
@@ -117,6 +132,23 @@ def test_seeds_repeat_every_member_and_patterns_choose() -> None:
     assert [m.arguments[3] for m in read_sweep(file, only=["fd*"])] == ["--seed=0", "--seed=7"]
     with pytest.raises(ConfigError, match=r"has no member tno, fd: tno, tno-wide, fd"):
         read_sweep(file, only=["tno", "fd"])
+
+
+def test_variants_make_every_member_anew_and_members_may_be_those_of_another_sweep() -> None:
+    write("seeds: [0, 1]\nmembers: {tno: {model.depth: 2}, fd: {model.operator: fd}}\n")
+    Path("rates.yaml").write_text(
+        "recipe: tiny.yaml\nmembers: mine.yaml\nseeds: [5]\n"
+        "variants: {1e-3: {training.learning_rate: 0.001}, shallow: {model.depth: 1}, as-is: }\n"
+    )
+    found = {member.name: member.arguments[1:] for member in read_sweep("rates.yaml")}
+    assert found == {
+        "tno-1e-3-seed5": ("--model.depth=2", "--training.learning_rate=0.001", "--seed=5"),
+        "tno-shallow-seed5": ("--model.depth=1", "--seed=5"),
+        "tno-as-is-seed5": ("--model.depth=2", "--seed=5"),
+        "fd-1e-3-seed5": ("--model.operator=fd", "--training.learning_rate=0.001", "--seed=5"),
+        "fd-shallow-seed5": ("--model.operator=fd", "--model.depth=1", "--seed=5"),
+        "fd-as-is-seed5": ("--model.operator=fd", "--seed=5"),
+    }
 
 
 def test_arguments_make_the_run_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +192,10 @@ def test_arguments_make_the_run_that_was_checked(monkeypatch: pytest.MonkeyPatch
         ("seeds: 3\nmembers: {a: {}}", "seeds is a list"),
         ("members: [a, b]", "members and each of them are mappings"),
         ("members: {a: 3}", "members and each of them are mappings"),
-        ("overrides: [a]\nmembers: {a: {}}", "overrides, members and each of them are mappings"),
+        ("overrides: [a]\nmembers: {a: {}}", "overrides, variants, members and each of them are"),
+        ("variants: [a]\nmembers: {a: {}}", "overrides, variants, members and each of them are"),
+        ("variants: {a: 3}\nmembers: {a: {}}", "overrides, variants, members and each of them are"),
+        ("members: other", "there is no sweep other"),
         ("members: {}", "has no member"),
         ("members:", "has no member"),
         ("members: {a/b: {}}", r"'a/b' names a folder: letters, digits, \. _ and -"),

@@ -150,7 +150,8 @@ class SKITNO(nn.Module):
 
     def _interpolation(self, n: int) -> Tensor:
         dtype = torch.promote_types(self.sparse.dtype, torch.float32)
-        return interpolation_matrix(n, self.inducing, self.degree).to(self.sparse.device, dtype)
+        device = self.sparse.device  # made there: in a compiled graph nothing is left to the CPU
+        return interpolation_matrix(n, self.inducing, self.degree, device=device).to(dtype)
 
     def _sparse(self, x: Tensor) -> Tensor:
         """The short convolution: taps are stored lag by lag, `conv1d` wants them reversed."""
@@ -169,8 +170,9 @@ class SKITNO(nn.Module):
                 weights = self._interpolation(n).to(x.dtype)
                 mixed = toeplitz_matmul(kernel.to(x.dtype), x @ weights, causal=False)
                 return mixed @ weights.T
-            indices, values = interpolation_weights(n, self.inducing, self.degree)
-            indices, values = indices.to(x.device), values.to(x.device, kernel.dtype)
+            shape = n, self.inducing, self.degree
+            indices, values = interpolation_weights(*shape, device=x.device)
+            values = values.to(kernel.dtype)
             gathered = gather(x.to(kernel.dtype), indices, values, self.inducing)
             mixed = toeplitz_matmul(kernel, gathered, causal=False)
             return scatter(mixed, indices, values).to(x.dtype)

@@ -26,13 +26,16 @@ def inducing_points(n: int, r: int) -> Tensor:
     return torch.linspace(0, n - 1, r, dtype=torch.float64)
 
 
-def interpolation_weights(n: int, r: int, degree: int = 1) -> tuple[Tensor, Tensor]:
+def interpolation_weights(
+    n: int, r: int, degree: int = 1, *, device: torch.device | str | None = None
+) -> tuple[Tensor, Tensor]:
     """W as its non-zeros: which inducing points each position uses, and with what weight.
 
     Args:
         n: positions 0 … n - 1.
         r: inducing points, at least degree + 1.
         degree: 1 (linear) or 3 (cubic).
+        device: where they are computed.
 
     Returns:
         indices ``(n, degree + 1)``, int64, and weights ``(n, degree + 1)``, float64.
@@ -52,10 +55,10 @@ def interpolation_weights(n: int, r: int, degree: int = 1) -> tuple[Tensor, Tens
             f"got n = {n}, r = {r}"
         )
     # In units of the spacing the points are 0 … r - 1. At n = 1 they coincide: position 0 is 0.
-    position = torch.arange(n, dtype=torch.float64) * ((r - 1) / max(n - 1, 1))
+    position = torch.arange(n, dtype=torch.float64, device=device) * ((r - 1) / max(n - 1, 1))
     first = (position.floor().long() - degree // 2).clamp(0, r - 1 - degree)
-    indices = first[:, None] + torch.arange(degree + 1)
-    weights = torch.ones(n, degree + 1, dtype=torch.float64)
+    indices = first[:, None] + torch.arange(degree + 1, device=device)
+    weights = position.new_ones(n, degree + 1)
     for j in range(degree + 1):
         for other in range(degree + 1):
             if other != j:
@@ -63,7 +66,9 @@ def interpolation_weights(n: int, r: int, degree: int = 1) -> tuple[Tensor, Tens
     return indices, weights
 
 
-def interpolation_matrix(n: int, r: int, degree: int = 1) -> Tensor:
+def interpolation_matrix(
+    n: int, r: int, degree: int = 1, *, device: torch.device | str | None = None
+) -> Tensor:
     """W as a dense matrix, float64 ``(n, r)``; arguments as :func:`interpolation_weights`.
 
     >>> interpolation_matrix(5, r=3).sum(dim=1)
@@ -71,5 +76,5 @@ def interpolation_matrix(n: int, r: int, degree: int = 1) -> Tensor:
     >>> interpolation_matrix(5, r=3) @ inducing_points(5, r=3)  # linear functions are exact
     tensor([0., 1., 2., 3., 4.], dtype=torch.float64)
     """
-    indices, weights = interpolation_weights(n, r, degree)
-    return torch.zeros(n, r, dtype=torch.float64).scatter(1, indices, weights)
+    indices, weights = interpolation_weights(n, r, degree, device=device)
+    return weights.new_zeros(n, r).scatter(1, indices, weights)

@@ -1,12 +1,14 @@
 """Sweeps: many runs from one file, each in a process of its own.
 
 A sweep file is YAML: a ``recipe``, ``overrides`` that all members have, and ``members``, which name
-what each has of its own. ``seeds`` repeats every member with each of them.
+what each has of its own. ``variants`` makes every member anew with each of them, and ``seeds``
+repeats them all; ``members`` may name another sweep, whose members it has.
 
     recipe: lra-listops
     preset: full                       # may be left out
     overrides: {training.steps: 5000}
-    seeds: [0, 1, 2]                   # may be left out
+    variants: {slow: {training.learning_rate: 0.0001}, fast: {training.learning_rate: 0.001}}
+    seeds: [0, 1, 2]                   # these two, too: a member is tno-slow-seed0
     members:
       tno: {}
       fd: {model.operator: fd}
@@ -24,6 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,7 @@ from tnnlab.training.errors import ConfigError
 from tnnlab.training.recipes import FOLDER as RECIPES
 from tnnlab.training.recipes import FULL, read_recipe, read_yaml, yaml_names
 
-KEYS = {"recipe", "preset", "overrides", "seeds", "members"}
+KEYS = {"recipe", "preset", "overrides", "variants", "seeds", "members"}
 MOST_LINES = 60  # of a record's training history: a curve needs no more
 
 
@@ -74,26 +77,31 @@ def read_sweep(sweep: str, only: Sequence[str] | None = None) -> list[Member]:
         raise ConfigError(f"{file} has the keys recipe and members, and may have {sorted(KEYS)}")
     recipe, preset = str(values["recipe"]), str(values.get("preset", FULL))
     common, named = values.get("overrides") or {}, values["members"] or {}
-    seeds = values.get("seeds") or [None]
-    parts = (common, named, *(named.values() if isinstance(named, Mapping) else ()))
+    variants, seeds = values.get("variants") or {"": {}}, values.get("seeds") or [None]
+    if isinstance(named, str):
+        named = read_yaml("sweep", named, FOLDER)[1]["members"]
+    groups = [group for group in (named, variants) if isinstance(group, Mapping)]
+    parts = (common, named, variants, *(own for group in groups for own in group.values()))
     if not isinstance(seeds, list) or not all(isinstance(p, Mapping | None) for p in parts):
         raise ConfigError(
-            f"{file}: seeds is a list; overrides, members and each of them are mappings of keys"
+            f"{file}: seeds is a list; overrides, variants, members and each of them are mappings "
+            "of keys"
         )
     members = []
-    for name, own in named.items():
-        for seed in seeds:
-            options = {**common, **(own or {})} | ({} if seed is None else {"seed": seed})
-            label = str(name) if seed is None else f"{name}-seed{seed}"
-            if only is not None and not any(fnmatch(label, pattern) for pattern in only):
-                continue
-            if not re.fullmatch(r"\w[\w.-]*", label) or label == "records":
-                raise ConfigError(f"{file}: {label!r} names a folder: letters, digits, . _ and -")
-            try:
-                read_recipe(recipe, preset=preset, overrides=_nested(options))
-            except ConfigError as error:
-                raise ConfigError(f"{file}, member {label}: {error}") from error
-            members.append(Member(label, _arguments(recipe, preset, options)))
+    for (name, own), (variant, more), seed in product(named.items(), variants.items(), seeds):
+        seeded = {} if seed is None else {"seed": seed}
+        options = {**common, **(own or {}), **(more or {}), **seeded}
+        words = [str(name), str(variant), *(f"seed{seed}" for seed in seeded.values())]
+        label = "-".join(filter(None, words))
+        if only is not None and not any(fnmatch(label, pattern) for pattern in only):
+            continue
+        if not re.fullmatch(r"\w[\w.-]*", label) or label == "records":
+            raise ConfigError(f"{file}: {label!r} names a folder: letters, digits, . _ and -")
+        try:
+            read_recipe(recipe, preset=preset, overrides=_nested(options))
+        except ConfigError as error:
+            raise ConfigError(f"{file}, member {label}: {error}") from error
+        members.append(Member(label, _arguments(recipe, preset, options)))
     if not members:
         raise ConfigError(f"{file} has no member {', '.join(only or ())}: {', '.join(named)}")
     return members
