@@ -46,9 +46,8 @@ def explorer() -> Explorer:
     )
 
 
-@pytest.fixture
-def live(tmp_path: Path, visit: Any) -> tuple[Any, Explorer]:
-    widget = explorer()
+def shown(widget: Explorer, tmp_path: Path, visit: Any) -> Any:
+    """A page with the widget and a model in place of a kernel."""
     names = ["title", "description", "controls", "values", "frame", "frames"]
     page = PAGE.format(
         css=widget._css,
@@ -59,7 +58,13 @@ def live(tmp_path: Path, visit: Any) -> tuple[Any, Explorer]:
     seen = visit((tmp_path / "live.html").as_uri())
     seen.page.wait_for_function("window.ready")
     assert not seen.complaints
-    return seen.page, widget
+    return seen.page
+
+
+@pytest.fixture
+def live(tmp_path: Path, visit: Any) -> tuple[Any, Explorer]:
+    widget = explorer()
+    return shown(widget, tmp_path, visit), widget
 
 
 def test_between_the_stops_it_asks_the_kernel_and_waits(live: tuple[Any, Explorer]) -> None:
@@ -106,3 +111,30 @@ def test_disposing_lets_go_of_the_model(live: tuple[Any, Explorer]) -> None:
     page, _ = live
     page.evaluate("window.dispose()")
     assert page.evaluate("[...window.heard.values()].flat().length") == 0
+
+
+def test_a_look_is_a_colour_and_a_mark(tmp_path: Path, visit: Any) -> None:
+    def families(first: int) -> Panel:
+        looks = [Curve([look], [look], f"f{look}", "points", look) for look in range(first, 7)]
+        return Panel("Families", [*looks, Curve([9], [3], "auto", "points")], x_range=(0, 20))
+
+    widget = Explorer(families, title="t", first=Slider("First", [0, 3]))
+    page = shown(widget, tmp_path, visit)
+    marks = """nodes => nodes.map((n) => n.getAttribute("class") + n.getAttribute("d")
+      + (n.getAttribute("transform") ?? "").includes("rotate"))"""
+    drawn = page.locator(".tnn-panel > svg .tnn-dot").evaluate_all(marks)
+    assert len(set(drawn[:7])) == 7
+    assert drawn[7] == drawn[0]  # what has no look is a disc of the first colour
+    assert page.locator(".tnn-legend .tnn-dot").evaluate_all(marks) == drawn
+    assert page.locator(".tnn-panel > svg .tnn-axes text").last.text_content() == "20"
+    page.get_by_label("First").press("End")
+    assert page.locator(".tnn-panel > svg .tnn-dot").evaluate_all(marks) == drawn[3:]
+
+
+def test_the_pointer_meets_every_point(tmp_path: Path, visit: Any) -> None:
+    def apart(x: int) -> Panel:
+        return Panel("Apart", [Curve([0], [1], "one", "points"), Curve([x], [2], "two", "points")])
+
+    page = shown(Explorer(apart, title="t", x=Slider("x", [4, 8])), tmp_path, visit)
+    page.locator(".tnn-panel > svg .tnn-dot").last.hover()
+    assert page.locator(".tnn-guide text").text_content() == "4"

@@ -41,6 +41,13 @@ def test_an_even_axis_is_two_numbers_and_defaults_are_left_out() -> None:
     assert data["curves"][1]["label"] == "c" and data["curves"][1]["style"] == "stems"
 
 
+def test_a_look_and_fixed_axes_travel() -> None:
+    curve = Curve([1, 2], [3, 4], style="points", look=6)
+    (data,) = encode([Panel("P", [curve, Curve([1], [1])], x_range=(0, 5), y_range=(1, 9))])
+    assert data["curves"][0]["look"] == 6 and "look" not in data["curves"][1]
+    assert data["x_range"] == [0, 5] and data["y_range"] == [1, 9]
+
+
 def test_an_image_keeps_its_shape() -> None:
     (data,) = encode([Panel("M", image=Image([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "sequential"))])
     rows, columns, colormap, *packed = data["image"]
@@ -63,7 +70,17 @@ def test_an_image_keeps_its_shape() -> None:
         (lambda: Panel("P", [1]), TypeError, "curves must be Curve, got int"),
         (lambda: Panel("P", [Curve([0], [1])], x_scale="log"), ValueError, "must be positive"),
         (lambda: Panel("P", [Curve([1], [1])], y_scale="dB"), ValueError, "y_scale must be one of"),
-        (lambda: Panel("P", [Curve([1], [1])], y_range=(1, 0)), ValueError, "must increase"),
+        (
+            lambda: Panel("P", [Curve([1], [1])], y_range=(1, 0)),
+            ValueError,
+            "y_range must increase",
+        ),
+        (
+            lambda: Panel("P", [Curve([1], [1])], x_range=(1, 1)),
+            ValueError,
+            "x_range must increase",
+        ),
+        (lambda: Curve([1], [1], look=-1), ValueError, "look must be 0 or more, got -1"),
     ],
 )
 def test_wrong_drawings_are_refused(make, error, says) -> None:

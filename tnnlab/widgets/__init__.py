@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tnnlab.widgets.ski import ski_explorer as ski_explorer
     from tnnlab.widgets.spectrum import spectrum_explorer as spectrum_explorer
     from tnnlab.widgets.states import states_explorer as states_explorer
+    from tnnlab.widgets.tradeoff import tradeoff_explorer as tradeoff_explorer
+    from tnnlab.widgets.trained import trained_explorer as trained_explorer
     from tnnlab.widgets.views import views_explorer as views_explorer
     from tnnlab.widgets.writer import Writer as Writer
 
@@ -36,6 +38,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "ski": ["ski_explorer"],
         "spectrum": ["spectrum_explorer"],
         "states": ["states_explorer"],
+        "tradeoff": ["tradeoff_explorer"],
+        "trained": ["trained_explorer"],
         "views": ["views_explorer"],
         "writer": ["Writer"],
     },

@@ -5,6 +5,9 @@
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const CODE = new Map([...ALPHABET].map((letter, code) => [letter, code]));
 const STEPS = 4094, GAP = 4095, BETWEEN = 8;
+// Marks of points, around 0: square, triangles, diamond, plus, cross. The first is a disc.
+const PLUS = "M-.45,-1.3H.45V-.45H1.3V.45H.45V1.3H-.45V.45H-1.3V-.45H-.45Z";
+const MARKS = [null, "M-1,-1H1V1H-1Z", "M0,-1.3L1.2,1H-1.2Z", "M0,-1.4L1.2,0L0,1.4L-1.2,0Z", "M0,1.3L1.2,-1H-1.2Z", PLUS, PLUS];
 let created = 0;
 // ---- small tools --------------------------------------------------------------------------
 
@@ -57,7 +60,7 @@ function readCurve(curve, panel) {
   const x = curve.x.length === 2
     ? Float64Array.from(y, (_, i) => start + step * i)
     : unpack(curve.x, panel.x_scale === "log");
-  return { x, y, label: curve.label ?? "", style: curve.style ?? "line" };
+  return { x, y, label: curve.label ?? "", style: curve.style ?? "line", own: curve.look };
 }
 
 // ---- scales and ticks ---------------------------------------------------------------------
@@ -107,7 +110,10 @@ function summary(panel, curves) {
 function drawPanel(panel, box, width) {
   const curves = (panel.curves ?? []).map((curve) => readCurve(curve, panel));
   let series = 0;
-  for (const curve of curves) curve.look = curve.style === "dashed" ? "aid" : `c${series++ % 4}`;
+  for (const curve of curves) {
+    curve.look = curve.style === "dashed" ? "aid" : `c${(curve.own ?? series++) % 4}`;
+    curve.mark = (curve.own ?? 0) % MARKS.length;
+  }
   const text = panel.image ? panel.note ?? "" : summary(panel, curves);
   const legend = make("ul", { class: "tnn-legend" });
   box.replaceChildren(make("div", { class: "tnn-panel-title" }, panel.title));
@@ -123,7 +129,7 @@ function drawCurves(panel, curves, svg, legend, width) {
   const height = Math.round(Math.min(260, Math.max(170, width * 0.6)));
   const xLog = panel.x_scale === "log", yLog = panel.y_scale === "log";
   const stems = curves.some((c) => c.style === "stems");
-  const [x0, x1] = extent(curves.flatMap((c) => [...c.x]), xLog, curves[0].x.length > 1 ? (stems ? 0.02 : 0) : 0.1);
+  const [x0, x1] = panel.x_range ?? extent(curves.flatMap((c) => [...c.x]), xLog, curves[0].x.length > 1 ? (stems ? 0.02 : 0) : 0.1);
   const heights = curves.flatMap((c) => [...c.y]).concat(stems && !yLog ? [0] : []);
   const [y0, y1] = panel.y_range ?? extent(heights, yLog, 0.06);
   const bottom = height - (panel.x_label ? 40 : 22), top = 8;
@@ -159,7 +165,14 @@ function nameAxes(axes, panel, left, right, top, bottom, height) {
   if (panel.y_label) draw(axes, "text", { x: 12, y: middle, "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` }, panel.y_label);
 }
 
-function drawCurve(plot, { x, y, style, look }, px, py, base) {
+function drawMark(parent, { look, mark, own }, x, y) {
+  const size = own === undefined ? 2.5 : 4, place = `translate(${x} ${y})`, turn = mark === 6 ? " rotate(45)" : "";
+  if (!mark) return draw(parent, "circle", { class: `tnn-dot tnn-${look}`, cx: x, cy: y, r: size });
+  return draw(parent, "path", { class: `tnn-dot tnn-${look}`, d: MARKS[mark], transform: `${place}${turn} scale(${size})` });
+}
+
+function drawCurve(plot, curve, px, py, base) {
+  const { x, y, style, look } = curve;
   const path = [];
   let open = false;
   for (let i = 0; i < x.length; i++) {
@@ -168,17 +181,18 @@ function drawCurve(plot, { x, y, style, look }, px, py, base) {
     if (style === "stems") path.push(`M${px(x[i]).toFixed(1)},${base.toFixed(1)}V${py(y[i]).toFixed(1)}`);
     else if (style !== "points") path.push(`${open ? "L" : "M"}${at}`);
     if (style === "points" || (style === "stems" && x.length <= 80)) {
-      draw(plot, "circle", { class: `tnn-dot tnn-${look}`, cx: at.split(",")[0], cy: at.split(",")[1], r: 2.5 });
+      drawMark(plot, curve, ...at.split(","));
     }
     open = true;
   }
   if (path.length) draw(plot, "path", { class: `tnn-curve tnn-${look} tnn-${style}`, d: path.join("") });
 }
 
-function addToLegend(legend, { label, style, look }) {
+function addToLegend(legend, curve) {
+  const { label, style, look } = curve;
   const item = make("li");
   const sample = draw(item, "svg", { viewBox: "0 0 26 10", width: 26, height: 10, "aria-hidden": "true" });
-  if (style === "points") draw(sample, "circle", { class: `tnn-dot tnn-${look}`, cx: 13, cy: 5, r: 3 });
+  if (style === "points") drawMark(sample, curve, 13, 5);
   else draw(sample, "path", { class: `tnn-curve tnn-${look} tnn-${style === "stems" ? "line" : style}`, d: "M1,5H25" });
   const value = make("span", { class: "tnn-value" });
   item.append(label, value);
@@ -190,6 +204,7 @@ function followPointer(svg, curves, named, px, py, { left, right, top, bottom, w
   const guide = draw(svg, "g", { class: "tnn-guide", visibility: "hidden" });
   const line = draw(guide, "line", { y1: top, y2: bottom });
   const where = draw(guide, "text", { y: top + 8 });
+  const xs = curves.flatMap((c) => [...c.x]);
   svg.addEventListener("pointerleave", () => {
     guide.setAttribute("visibility", "hidden");
     for (const { value } of named) value.textContent = "";
@@ -197,7 +212,7 @@ function followPointer(svg, curves, named, px, py, { left, right, top, bottom, w
   svg.addEventListener("pointermove", (event) => {
     const box = svg.getBoundingClientRect();
     const at = ((event.clientX - box.left) / box.width) * width;
-    const x = curves[0].x[nearest(curves[0].x.map(px), at)], place = px(x), flip = place > (left + right) / 2;
+    const x = xs[nearest(xs.map(px), at)], place = px(x), flip = place > (left + right) / 2;
     guide.setAttribute("visibility", "visible");
     assign(line, { x1: place, x2: place });
     assign(where, { x: place + (flip ? -5 : 5), "text-anchor": flip ? "end" : "start" });
@@ -301,7 +316,7 @@ function render({ model, el }) {
     if (boxes.length !== panels.length) {
       boxes = panels.map(() => make("div", { class: "tnn-panel" }));
       panelBox.replaceChildren(...boxes);
-      panelBox.classList.toggle("tnn-many", boxes.length > 2);
+      panelBox.classList.toggle("tnn-many", boxes.length > 2 && boxes.length !== 4); // four: two and two
     }
     return panels.map((panel, i) => drawPanel(panel, boxes[i], Math.max(220, boxes[i].clientWidth || 320))).join(" ");
   }

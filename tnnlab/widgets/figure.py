@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tnnlab._extras import require
+from tnnlab.plots import MARKERS
 from tnnlab.widgets.frames import Curve, Image, Panel
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def _draw_curves(axes: Axes, panel: Panel) -> None:
     for index, curve in enumerate(panel.curves):
         _draw_curve(axes, curve, index)
     axes.set(xscale=panel.x_scale, yscale=panel.y_scale)
+    if panel.x_range is not None:
+        axes.set_xlim(panel.x_range)
     if panel.y_range is not None:
         axes.set_ylim(panel.y_range)
     if any(curve.label for curve in panel.curves):
@@ -53,14 +56,16 @@ def _draw_curves(axes: Axes, panel: Panel) -> None:
 
 
 def _draw_curve(axes: Axes, curve: Curve, index: int) -> None:
-    colour, x, y = f"C{index}", np.asarray(curve.x), np.asarray(curve.y)
+    look = index if curve.look is None else curve.look % 4
+    mark = "." if curve.look is None else MARKERS[curve.look % len(MARKERS)]
+    colour, x, y = f"C{look}", np.asarray(curve.x), np.asarray(curve.y)
     label = curve.label or None
     if curve.style == "stems":
         axes.vlines(x, 0, y, color=colour, linewidth=1)
         axes.plot(x, y, ".", color=colour, label=label)
     elif curve.style == "points":
-        axes.plot(x, y, ".", color=colour, label=label)
+        axes.plot(x, y, mark, color=colour, label=label)
     elif curve.style == "dashed":
         axes.plot(x, y, color="0.5", linestyle="--", linewidth=1, label=label)
     else:
-        axes.plot(x, y, color=colour, linestyle=DASHES[index % 4], label=label)
+        axes.plot(x, y, color=colour, linestyle=DASHES[look % 4], label=label)

@@ -27,7 +27,9 @@ Scale = Literal["linear", "log"]
 class Curve:
     """Values `y` (n) over `x` (n). Values that are not finite leave a gap.
 
-    `style` is "line", "dashed" (an aid such as a bound), "stems" or "points".
+    `style` is "line", "dashed" (an aid such as a bound), "stems" or "points". A `look` is a colour
+    (modulo 4) and a mark for points (modulo 7), the same in every drawing; without one a curve
+    takes the next colour, and its points are discs.
 
     >>> curve = Curve([0, 1, 2], [1.0, 0.5, 0.25], "taps", style="stems")
     >>> curve.label, curve.style
@@ -38,6 +40,7 @@ class Curve:
     y: ArrayLike
     label: str = ""
     style: Style = "line"
+    look: int | None = None
 
     def __post_init__(self) -> None:
         x, y = _vector(self.x, "x"), _vector(self.y, "y")
@@ -49,6 +52,8 @@ class Curve:
         if not np.isfinite(x).all():
             raise ValueError(f"curve {self.label!r}: x holds values that are not finite")
         _one_of(self.style, Style, f"curve {self.label!r}: style")
+        if self.look is not None and self.look < 0:
+            raise ValueError(f"curve {self.label!r}: look must be 0 or more, got {self.look}")
         object.__setattr__(self, "x", x)
         object.__setattr__(self, "y", y)
 
@@ -85,7 +90,7 @@ class Panel:
         image: an `Image` instead of curves.
         x_label, y_label: axis labels with units.
         x_scale, y_scale: "linear" or "log".
-        y_range: fixed (low, high) of the vertical axis; otherwise it follows the curves.
+        x_range, y_range: fixed (low, high) of an axis; otherwise it follows the curves.
         note: one sentence that states what this drawing shows; also read to screen readers.
 
     >>> Panel("Kernel", [Curve([0, 1, 2], [1.0, 0.5, 0.25])], x_label="lag").x_label
@@ -99,6 +104,7 @@ class Panel:
     y_label: str = ""
     x_scale: Scale = "linear"
     y_scale: Scale = "linear"
+    x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
     note: str = ""
 
@@ -115,11 +121,11 @@ class Panel:
         _one_of(self.y_scale, Scale, f"{name}: y_scale")
         if self.x_scale == "log" and any(np.min(c.x) <= 0 for c in curves):
             raise ValueError(f"{name}: x must be positive on a logarithmic scale")
-        if self.y_range is not None:
-            low, high = self.y_range
-            if not low < high or (self.y_scale == "log" and low <= 0):
+        for side in ("x", "y"):
+            low, high = getattr(self, f"{side}_range") or (1, 2)
+            if not low < high or (getattr(self, f"{side}_scale") == "log" and low <= 0):
                 raise ValueError(
-                    f"{name}: y_range must increase (and be > 0 on log), got {low, high}"
+                    f"{name}: {side}_range must increase (and be > 0 on log), got {low, high}"
                 )
 
 
@@ -149,8 +155,9 @@ def _encode_panel(panel: Panel) -> dict[str, Any]:
     for name, default in _TEXT_DEFAULTS.items():
         if getattr(panel, name) != default:
             data[name] = getattr(panel, name)
-    if panel.y_range is not None:
-        data["y_range"] = [float(v) for v in panel.y_range]
+    for name in ("x_range", "y_range"):
+        if getattr(panel, name) is not None:
+            data[name] = [float(v) for v in getattr(panel, name)]
     if panel.image is not None:
         values = np.asarray(panel.image.values)
         data["image"] = [*values.shape, panel.image.colormap, *pack(values.ravel())]
@@ -166,6 +173,8 @@ def _encode_curve(curve: Curve, panel: Panel) -> dict[str, Any]:
         data["label"] = curve.label
     if curve.style != "line":
         data["style"] = curve.style
+    if curve.look is not None:
+        data["look"] = curve.look
     return data
 
 

@@ -1,0 +1,185 @@
+"""What the records of an experiment can be drawn against: size, memory, and times that compare.
+
+A time counts only if nothing else ran beside it, and times of different cards never share an axis.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tnnlab.results import Record
+
+Runs = Mapping[str, Sequence[Record]]  # complete runs of a sweep by member, its seeds together
+Value = Callable[[str, Record], float | None]  # of a member's run; None: there is none
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A sweep, and what times its models or their operators one at a time.
+
+    Attributes:
+        title: what the reader chooses.
+        operators: length and direction at which ``bench-operators`` times them; None: it does not.
+        steps: the row of ``bench-training`` for a family; an RPE of 3 layers has one of its own.
+        timed: name of the record of a family's model that was trained alone, with {} for the
+            family; empty: there is none, and the runs' own times may count.
+    """
+
+    title: str
+    operators: tuple[int, bool] | None = None
+    steps: Mapping[str, str] = field(default_factory=dict)
+    timed: str = ""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A horizontal axis: its label, the value of a member's run, and a sentence on where the
+    values are from (or why there are none)."""
+
+    label: str
+    value: Value
+    said: str = ""
+
+
+OPERATORS = {name: name for name in ("tno", "fd", "ski", "rtf", "s4d")} | dict.fromkeys(
+    ("gated-rtf", "rtf-hyena"), "rtf"
+)
+STEPS = {"tno": "tno", "fd": "fd", "rtf-hyena": "hyena-rtf", "attention-rotary": "attention"}
+EXPERIMENTS = {
+    "lm-small": Experiment("Language model, 10 M", (512, True), STEPS),
+    "lm-full": Experiment("Language model, 49 M", (512, True), STEPS),
+    "mlm-small": Experiment("Masked language model", (512, False), timed="mlm-speed/{}-512"),
+    "lra-listops": Experiment("LRA ListOps", (2048, False)),
+    "lra-text": Experiment("LRA Text", (2048, False)),
+    "lra-retrieval": Experiment("LRA Retrieval", (2048, False)),
+    "lra-image": Experiment("LRA Image"),
+    "lra-pathfinder": Experiment("LRA Pathfinder"),
+    "memory-copying": Experiment("Copying 256 symbols", (512, True)),
+    "memory-delay": Experiment("Delay by 256 steps", (512, True)),
+}
+
+
+def family(member: str) -> str:
+    """A member without the order of its state space.
+
+    >>> family("rtf-64"), family("gated-rtf-64"), family("attention-alibi")
+    ('rtf', 'gated-rtf', 'attention-alibi')
+    """
+    return re.sub(r"-\d+$", "", member)
+
+
+def device(record: Record) -> str:
+    """The card, or the processor, that a record was made on."""
+    return record["provenance"]["hardware"]["device"]
+
+
+def parameters(_of: Experiment, _runs: Runs, _records: Sequence[Record]) -> Axis:
+    """In millions."""
+    return Axis("parameters, millions", lambda _, run: run["parameters"] / 1e6)
+
+
+def memory(_of: Experiment, runs: Runs, _records: Sequence[Record]) -> Axis:
+    """The peak of a run; a CPU's is not known."""
+    cards = ", ".join(sorted({device(run) for of in runs.values() for run in of}))
+    return Axis(
+        "peak memory of the run, GiB",
+        lambda _, run: run["peak_memory_bytes"] / 2**30 if run["peak_memory_bytes"] else None,
+        f"The most that a run's tensors held at once, evaluation included ({cards}).",
+    )
+
+
+def training_speed(of: Experiment, runs: Runs, records: Sequence[Record]) -> Axis:
+    """Of the models where each was trained alone; else of larger ones in a benchmark, or none."""
+    name = "training speed, 1,000 tokens/s"
+    stored = {record["name"]: record for record in records}
+    timed = {m: stored.get(of.timed.format(family(m)), rs[0]) for m, rs in runs.items()}
+    alone = {m: run for m, run in timed.items() if not beside(run, records)}
+    if alone:
+        card, _ = Counter(device(run) for run in alone.values()).most_common(1)[0]
+        speeds = {m: speed(run) for m, run in alone.items() if device(run) == card}
+        said = f"Each was timed alone on one {card}."
+        return Axis(name, lambda m, _: speeds.get(m), said)
+    shared = "These runs went side by side, so their own times say nothing."
+    bench = newest("bench-training", records)
+    rows = {row["name"]: row for row in (bench or {"rows": []})["rows"] if "tokens_per_s" in row}
+    named = {m: row_of(of.steps, m, run) for m, (run, *_) in runs.items()}
+    rows = {m: rows[row] for m, row in named.items() if row in rows}
+    if bench is None or not rows:
+        return Axis(name, lambda *_: None, f"No speed is shown. {shared}")
+    sizes = [row["parameters"] / 1e6 for row in rows.values()]
+    said = (
+        f"{shared} The speeds are those of larger models of these families, {min(sizes):.0f} to "
+        f"{max(sizes):.0f} million parameters, one at a time on one {device(bench)}."
+    )
+    speeds = {m: row["tokens_per_s"] / 1e3 for m, row in rows.items()}
+    return Axis(f"{name} (benchmark)", lambda m, _: speeds.get(m), said)
+
+
+def operator_speed(of: Experiment, runs: Runs, records: Sequence[Record]) -> Axis:
+    """Of the operator alone, from the benchmark of operators."""
+    name, bench = "speed of the operator, million tokens/s", newest("bench-operators", records)
+    if of.operators is None or bench is None:
+        return Axis(name, lambda *_: None, "No benchmark times the operators of this experiment.")
+    n, causal = of.operators
+    wanted = {"kind": "operator", "n": n, "causal": causal, "pass": "forward+backward"}
+    fits = [r for r in bench["rows"] if all(r.get(key) == v for key, v in wanted.items())]
+    found = {row["name"]: row["tokens_per_s"] / 1e6 for row in fits}
+    channels = fits[0]["channels"] if fits else 0
+    said = (
+        f"The operator alone, forward and backward, {n:,} positions and {channels:,} channels, "
+        f"state spaces of order 64, on one {device(bench)}."
+    )
+    return Axis(name, lambda m, run: found.get(row_of(OPERATORS, m, run)), said)
+
+
+def row_of(rows: Mapping[str, str], member: str, run: Record) -> str:
+    """The name of a member's row in a benchmark, which times RPEs of 6 layers and of 3; or ""."""
+    row = rows.get(family(member), "")
+    if row not in ("tno", "fd"):
+        return row
+    return {6: row, 3: f"{row}-3"}.get(run["config"]["model"]["rpe_depth"], "")
+
+
+AXES: dict[str, Callable[[Experiment, Runs, Sequence[Record]], Axis]] = {
+    "parameters": parameters,
+    "peak memory": memory,
+    "training speed": training_speed,
+    "speed of the operator": operator_speed,
+}
+
+
+def speed(run: Record) -> float:
+    """Thousand tokens a second: the median of its lines but the first two, which compile."""
+    lines = run["history"]["train"]
+    return statistics.median(line["tokens_per_s"] for line in lines[2:] or lines) / 1e3
+
+
+def beside(run: Record, records: Sequence[Record]) -> list[str]:
+    """Names of the records that were made at the same time on hardware of the same name.
+
+    They may have had a card of their own; a record does not tell.
+    """
+    start, end = _span(run)
+    others = (r for r in records if r["name"] != run["name"] and device(r) == device(run))
+    spans = [(record["name"], *_span(record)) for record in others if "wall_time_s" in record]
+    return [name for name, begun, done in spans if begun < end and start < done]
+
+
+def _span(record: Record) -> tuple[datetime, datetime]:
+    """When a record's measurement began and ended."""
+    end = datetime.fromisoformat(record["provenance"]["date"])
+    if "started" in record:
+        return datetime.fromisoformat(record["started"]), end
+    return end - timedelta(seconds=record["wall_time_s"]), end
+
+
+def newest(name: str, records: Sequence[Record]) -> Record | None:
+    """The newest complete record of a benchmark on a GPU."""
+    found = [r for r in records if r["name"] == name and r["status"] == "complete"]
+    found = [r for r in found if r["provenance"]["hardware"]["type"] == "cuda"]
+    return max(found, key=lambda record: record["provenance"]["date"], default=None)
