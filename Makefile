@@ -33,7 +33,7 @@ $(READY): pyproject.toml constraints.txt
 	.venv/bin/python -m pip install --no-compile $(PIP_ARGS) -c constraints.txt -e '.[book,train,dev]'
 	touch $@
 
-vendor: $(READY) ## fetch MathJax for the book (which does so itself) and axe for the browser tests
+vendor: $(READY) ## fetch MathJax (the book does so itself); axe and Lighthouse for its tests
 	@$(RUN) python book/_ext/vendor.py _build/vendor --dev
 
 pages: $(READY) ## after editing a page: write its install cell and its .ipynb

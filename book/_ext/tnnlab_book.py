@@ -1,9 +1,11 @@
-"""Sphinx extension of the book: everything served from here, and a header on each notebook page."""
+"""Sphinx extension of the book: everything served from here, a header on each notebook page, no
+barriers for those who listen to it."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from html import escape
@@ -14,17 +16,33 @@ from typing import Any, cast
 import vendor
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.jinja2glue import BuiltinTemplateLoader
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 HOST_SCRIPT = "explorer_host.js"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 
+# What screen readers stumble over in the HTML that others write, and what it becomes.
+BARRIERS = [
+    # docutils: a list whose entries are no list items is skipped.
+    (r'role="doc-biblioentry"', 'role="listitem"'),
+    # MyST-NB and the theme: a name that is not the text on a button.
+    (r'(<summary) aria-label="Toggle hidden content"', r"\1"),
+    (r'(<button class="[^"]*\bsearch-button-field\b[^>]*?) aria-label="[^"]*"', r"\1"),
+    # The theme: names of the three icons, of which one is seen, within the named switch.
+    (r'(<i class="theme-switch [^>]*?) title="[^"]*"', r"\1"),
+    # The theme: a sidebar outside of every landmark.
+    (r'(<div id="pst-primary-sidebar")', r'\1 role="navigation" aria-label="Book"'),
+    # Sphinx: a table that only sets an index in columns.
+    (r'(<table class="indextable modindextable")', r'\1 role="presentation"'),
+]
+
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", serve_mathjax)
+    app.connect("config-inited", mend_pages)
     app.connect("html-page-context", add_header, priority=700)
-    app.connect("html-page-context", mend_bibliography)
     app.connect("html-page-context", keep_local_scripts, priority=900)
     app.add_post_transform(StaticExplorer)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -77,12 +95,23 @@ def add_header(
     context["body"] = context["body"].replace("</h1>", f"</h1>\n{header}", 1)
 
 
-def mend_bibliography(
-    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
-) -> None:
-    """docutils writes a list whose entries are no list items: screen readers then skip it."""
-    if "body" in context:
-        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+def mend_pages(app: Sphinx, config: Any) -> None:
+    """Render pages without the barriers that axe and Lighthouse find in them."""
+    config.template_bridge = f"{__name__}.Mended"
+
+
+class Mended(BuiltinTemplateLoader):
+    """Sphinx's own templates; what they render is then mended."""
+
+    def render(self, template: str, context: dict[str, Any]) -> str:
+        return mend(super().render(template, context))
+
+
+def mend(html: str) -> str:
+    """The page without its `BARRIERS`."""
+    for found, better in BARRIERS:
+        html = re.sub(found, better, html)
+    return html
 
 
 def _duration(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """Fetch the few JavaScript packages that the book serves itself, so that no page asks another host.
 
     python book/_ext/vendor.py _build/vendor            # MathJax, for the book
-    python book/_ext/vendor.py _build/vendor --dev      # and axe-core, for the browser tests
+    python book/_ext/vendor.py _build/vendor --dev      # and what the browser tests need
 
 Packages come through npm at a pinned version, are checked against the hash below, and are unpacked
 beside their place and renamed: an interrupted fetch never counts as complete.
@@ -46,6 +46,16 @@ AXE = Package(
     "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
     "package/",
     r"axe\.min\.js|LICENSE",
+)
+# Lighthouse as Chromium's developer tools hold it: in one file, and puppeteer, which it works
+# through, in another. The package `lighthouse` brings 200 others.
+LIGHTHOUSE = Package(
+    "chrome-devtools-frontend",
+    "1.0.1705227",  # Lighthouse 13.5.0
+    "bCwTmQyZTMBsjhUcHvVaqRM+cj28v2Yijto6varONvt5W+4Y5FufKRDB/ue3qXl2h2F6UDRXOP6exZsZRyP/Pw==",
+    "package/front_end/third_party/",
+    r"lighthouse/(lighthouse-dt-bundle\.js|LICENSE)"
+    r"|puppeteer/(package/lib/es5-iife/puppeteer-core-browser\.js|LICENSE)",
 )
 
 
@@ -110,7 +120,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where to put them, e.g. _build/vendor")
     parser.add_argument("--dev", action="store_true", help="also what the browser tests need")
     arguments = parser.parse_args()
-    for package in [MATHJAX, AXE] if arguments.dev else [MATHJAX]:
+    for package in [MATHJAX, AXE, LIGHTHOUSE] if arguments.dev else [MATHJAX]:
         print(fetch(package, arguments.folder))
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,10 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="session")
-def site(book: Path) -> Iterator[str]:
-    """The book's address while the tests run."""
-    handler = functools.partial(_Quiet, directory=str(book))
+@contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """The address of `folder` on this machine."""
+    handler = functools.partial(_Quiet, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -84,17 +85,30 @@ def site(book: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """A running Chromium: $CHROMIUM, or one on the PATH."""
+def site(book: Path) -> Iterator[str]:
+    """The book's address while the tests run."""
+    with serve(book) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def launch() -> Iterator[Any]:
+    """`launch()` starts a Chromium: $CHROMIUM, or one on the PATH."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     names = ("chromium", "chromium-browser", "google-chrome")
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     if found is None:
         pytest.skip("no Chromium found: install one, or set CHROMIUM to its path")
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield browser
-        browser.close()
+        yield functools.partial(playwright.chromium.launch, executable_path=found, args=FLAGS)
+
+
+@pytest.fixture(scope="session")
+def chromium(launch: Any) -> Iterator[Any]:
+    """A running Chromium."""
+    browser = launch()
+    yield browser
+    browser.close()
 
 
 @dataclass

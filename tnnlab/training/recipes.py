@@ -6,6 +6,7 @@ partial overrides by name. What a command line says comes last. Types are checke
 """
 
 import argparse
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -116,6 +117,10 @@ def config_parser(run: type[RunConfig], **settings: Any) -> Any:
     return parser
 
 
+# A tenth of a second each, and a sweep checks a run for every member.
+_parser = functools.cache(config_parser)
+
+
 def parse_options(parser: Any, arguments: Sequence[str]) -> Any:
     """The options that were given, and only those; ConfigError if one is unknown or ill-typed."""
     known = [option for action in parser._actions for option in action.option_strings]
@@ -131,7 +136,7 @@ def parse_options(parser: Any, arguments: Sequence[str]) -> Any:
 
 def build(values: Mapping[str, Any], run: type[RunConfig]) -> RunConfig:
     """Check types through jsonargparse, and ranges through the dataclasses."""
-    parser = config_parser(run)
+    parser = _parser(run)
     try:
         return run(**vars(parser.instantiate(parser.parse_object(dict(values)))))
     except argparse.ArgumentError as error:
