@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 Records = Sequence[Mapping[str, Any]]
 
-#: Accuracy on the test split in per cent, by task and family: TNN (Qin et al., ICLR 2023), SKI-TNN
-#: and FD-TNN (Moreno, Mei & Walters, 2023). They give no figure for Path-X.
+# By task and family, the accuracy on the test split in per cent. TNN (Qin et al., ICLR 2023),
+# SKI-TNN and FD-TNN (Moreno, Mei & Walters, 2023). They give no figure for Path-X.
 PUBLISHED: dict[str, dict[str, float]] = {
     "listops": {"tno": 47.33, "ski": 45.31, "fd": 55.21},
     "text": {"tno": 86.39, "ski": 83.19, "fd": 85.00},
@@ -151,8 +151,8 @@ def _expected(task: str) -> list[str]:
 def comparison(records: Records, task: str) -> str:
     """Published and ours on the test split, in per cent, as a Markdown table.
 
-    *± samples* is the standard error of an accuracy on that many samples, *± seeds* the standard
-    deviation over seeds and their number, where there are several.
+    *Gap* is ours minus published; *± samples* the standard error of an accuracy on that many
+    samples; *± seeds* the standard deviation over seeds, and their number, where there are several.
 
     >>> comparison([], "text").splitlines()[2].split(" | ")[:2]
     ['| tno', '86.39']
@@ -164,7 +164,7 @@ def comparison(records: Records, task: str) -> str:
         ours = "not\u00a0run\u00a0yet" if line.accuracy is None else f"{line.accuracy:.2f}"
         cells = [line.family, _number(line.published), ours, _number(line.difference, "+")]
         rows.append([*cells, _number(line.chance), spread, line.setting])
-    header = ["family", "published", "ours", "difference", "± samples", "± seeds", "run"]
+    header = ["family", "published", "ours", "gap", "± samples", "± seeds", "run"]
     return markdown_table(header, rows, text=["run"]) if rows else _NO_RECORD
 
 
