@@ -17,8 +17,8 @@ from tnnlab.lra_tables import (
     data_of,
     lines_of,
     plot_validation,
-    shared_device,
 )
+from tnnlab.overlaps import beside
 from tnnlab.results import load_records, records_folder
 from tnnlab.training import read_recipe, recipe_names
 
@@ -147,7 +147,7 @@ def test_a_star_for_a_device_that_was_shared() -> None:
     elsewhere = record("lra-text/rtf", provenance={"hardware": {"device": "another GPU"}})
     later = record("lra-text/s4d", started="2026-01-01T00:01:00+00:00")
     records = [first, second, elsewhere, later]
-    shared = {run["name"].split("/")[1]: shared_device(run, records) for run in records}
+    shared = {run["name"].split("/")[1]: bool(beside(run, records)) for run in records}
     assert shared == {"tno": True, "fd": True, "rtf": False, "s4d": False}
     found = rows(cost(records, "text"))
     assert found["tno"] == ["0.66", "1.50*", "1.00", "1 min 0 s", "a GPU"]

@@ -16,7 +16,7 @@ from tnnlab.data.lra import SampleBatches, Split, evaluation_batches
 from tnnlab.operators import Separable2D
 from tnnlab.training.evaluation import evaluating
 from tnnlab.training.optimisation import TrainingConfig
-from tnnlab.training.schedules import learning_rate
+from tnnlab.training.schedules import set_learning_rate
 from tnnlab.training.setup import make_optimizer
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def fit(
     losses = []
     model.train()
     for step in range(training.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, training) * group["scale"]
+        set_learning_rate(optimizer, step, training)
         batch = batches.batch(step)
         scores = model(*(tensor.to(device) for tensor in batch.inputs))
         loss = F.cross_entropy(scores, batch.labels.to(device))

@@ -7,14 +7,13 @@ nothing but their seed are one line. Where there is no record, the line says so.
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tnnlab import plots
 from tnnlab.data.names import check_name
-from tnnlab.results import by_family, duration, markdown_table, mean
-from tnnlab.training.recipes import read_yaml
-from tnnlab.training.sweeps import FOLDER, read_sweep, sweep_names
+from tnnlab.overlaps import beside
+from tnnlab.results import duration, markdown_table, mean, without_seed
+from tnnlab.training.sweeps import named_members, read_sweep, sweep_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -134,18 +133,13 @@ def _belongs(record: Mapping[str, Any], task: str) -> bool:
 def _family(record: Mapping[str, Any]) -> str:
     folder, _, member = record["name"].rpartition("/")
     # A run that is no member of a sweep has the name of its recipe.
-    return (
-        next(iter(by_family([], "", [member]))) if folder else record["config"]["model"]["operator"]
-    )
+    return without_seed(member) if folder else record["config"]["model"]["operator"]
 
 
 def _expected(task: str) -> list[str]:
     """The families of the task's sweep, where it has one (Path-X has none)."""
     sweep = f"lra-{task}"
-    if sweep not in sweep_names():
-        return []
-    _, values = read_yaml("sweep", sweep, FOLDER)  # unchecked: read_sweep takes its time
-    return [*values["members"]]
+    return [*named_members(sweep)] if sweep in sweep_names() else []
 
 
 def comparison(records: Records, task: str) -> str:
@@ -186,31 +180,6 @@ def data_of(records: Records, task: str) -> str:
     return "\n".join(told) or _NO_RECORD
 
 
-def shared_device(record: Mapping[str, Any], records: Records) -> bool:
-    """Whether another of these runs was under way at the same time on the same kind of device.
-
-    >>> where = {"hardware": {"device": "a GPU"}}
-    >>> first = {"started": "2026-01-01T00:00:00+00:00", "wall_time_s": 60.0, "provenance": where}
-    >>> later = first | {"started": "2026-01-01T00:00:59+00:00"}
-    >>> shared_device(first, [first]), shared_device(first, [first, later])
-    (False, True)
-    """
-    begin, end = _span(record)
-    device = record["provenance"]["hardware"]["device"]
-    for other in records:
-        if other is record or not other.get("started"):
-            continue
-        start, stop = _span(other)
-        if other["provenance"]["hardware"]["device"] == device and start < end and begin < stop:
-            return True
-    return False
-
-
-def _span(record: Mapping[str, Any]) -> tuple[datetime, datetime]:
-    begin = datetime.fromisoformat(record["started"])
-    return begin, begin + timedelta(seconds=record["wall_time_s"])
-
-
 def cost(records: Records, task: str) -> str:
     """What the runs of a task took, as a Markdown table: sizes, positions per second while it
     trained, the most memory, wall time. A star at the speed: other runs shared the device.
@@ -223,7 +192,7 @@ def cost(records: Records, task: str) -> str:
         if not line.runs:
             continue
         run = line.runs[0]
-        star = "*" if any(shared_device(run, records) for run in line.runs) else ""
+        star = "*" if any(beside(run, records) for run in line.runs) else ""
         memory = [one["peak_memory_bytes"] for one in line.runs if one["peak_memory_bytes"]]
         rows.append(
             [

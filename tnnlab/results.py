@@ -316,6 +316,15 @@ def outcome(record: Mapping[str, Any]) -> str:
     return found if status == "complete" else f"{found} ({status})"
 
 
+def without_seed(member: str) -> str:
+    """The family of a sweep's member.
+
+    >>> without_seed("tno-seed0"), without_seed("tno")
+    ('tno', 'tno')
+    """
+    return re.sub(r"-seed\d+$", "", member)
+
+
 def by_family(
     records: Iterable[Mapping[str, Any]], sweep: str, members: Iterable[str]
 ) -> dict[str, list[Mapping[str, Any]]]:
@@ -334,7 +343,7 @@ def by_family(
     complete = {record["name"]: record for record in records if record["status"] == "complete"}
     families: dict[str, list[Mapping[str, Any]]] = {}
     for name in members:
-        family = families.setdefault(re.sub(r"-seed\d+$", "", name), [])
+        family = families.setdefault(without_seed(name), [])
         if f"{sweep}/{name}" in complete:
             family.append(complete[f"{sweep}/{name}"])
     return families

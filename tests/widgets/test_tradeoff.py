@@ -11,9 +11,10 @@ import pytest
 
 pytest.importorskip("anywidget", reason="anywidget is not installed")
 
+from tnnlab.overlaps import beside
 from tnnlab.results import load_records, records_folder
 from tnnlab.training.sweeps import sweep_names
-from tnnlab.widgets.comparison import AXES, EXPERIMENTS, OPERATORS, STEPS, beside, family
+from tnnlab.widgets.comparison import AXES, EXPERIMENTS, OPERATORS, STEPS, family
 from tnnlab.widgets.frames import Curve, Panel
 from tnnlab.widgets.tradeoff import FAMILIES, members, tradeoff, tradeoff_explorer
 

@@ -170,8 +170,7 @@ class SKITNO(nn.Module):
                 weights = self._interpolation(n).to(x.dtype)
                 mixed = toeplitz_matmul(kernel.to(x.dtype), x @ weights, causal=False)
                 return mixed @ weights.T
-            shape = n, self.inducing, self.degree
-            indices, values = interpolation_weights(*shape, device=x.device)
+            indices, values = interpolation_weights(n, self.inducing, self.degree, device=x.device)
             values = values.to(kernel.dtype)
             gathered = gather(x.to(kernel.dtype), indices, values, self.inducing)
             mixed = toeplitz_matmul(kernel, gathered, causal=False)

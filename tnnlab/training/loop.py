@@ -12,7 +12,7 @@ from tnnlab.training.checkpoints import write_json
 from tnnlab.training.config import RunConfig
 from tnnlab.training.errors import Interrupted, NonFiniteLoss
 from tnnlab.training.record import make_record
-from tnnlab.training.schedules import learning_rate
+from tnnlab.training.schedules import learning_rate, set_learning_rate
 from tnnlab.training.setup import Run, prepare
 from tnnlab.training.signals import StopRequest
 
@@ -106,8 +106,7 @@ def fit(run: Run, stop: StopRequest, command: str | None) -> None:
 def update(run: Run) -> None:
     """One step of the optimiser, on ``accumulate`` micro-batches; the device is not waited for."""
     accelerator, training = run.accelerator, run.config.training
-    for group in run.optimizer.param_groups:
-        group["lr"] = learning_rate(run.at.step, training) * group["scale"]
+    set_learning_rate(run.optimizer, run.at.step, training)
     loss = norm = torch.zeros((), device=accelerator.device)
     for micro in range(training.accumulate):
         batch = run.objective.batch(run.at.step * training.accumulate + micro)

@@ -5,6 +5,8 @@ Nothing is stored: a run that resumes at step s asks for the rate at s.
 
 import math
 
+import torch
+
 from tnnlab.training.optimisation import TrainingConfig
 
 
@@ -35,3 +37,11 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
     else:
         height = min(1.0, (config.steps - step) / config.cooldown)
     return peak * (config.final_fraction + (1 - config.final_fraction) * height)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, config: TrainingConfig) -> None:
+    """Give each group of an optimiser its share of :func:`learning_rate`: ``scale``, which
+    :func:`tnnlab.training.setup.make_optimizer` puts there."""
+    rate = learning_rate(step, config)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["scale"]

@@ -2,7 +2,8 @@
 
 A sweep file is YAML: a ``recipe``, ``overrides`` that all members have, and ``members``, which name
 what each has of its own. ``variants`` makes every member anew with each of them, and ``seeds``
-repeats them all; ``members`` may name another sweep, whose members it has.
+repeats them all; ``members`` may name another sweep, whose members, laid under the ``overrides``,
+it has.
 
     recipe: lra-listops
     preset: full                       # may be left out
@@ -62,6 +63,21 @@ def sweep_names() -> list[str]:
     return yaml_names(FOLDER)
 
 
+def named_members(sweep: str) -> Mapping[str, Any]:
+    """What the members of a sweep (or of the sweep that it names) have of their own, by name.
+
+    Nothing is checked, which takes its time: :func:`read_sweep` tries each as a run.
+
+    Raises:
+        ConfigError: there is no such sweep.
+
+    >>> list(named_members("lm-small-rates"))[:2]
+    ['tno', 'fd']
+    """
+    members = read_yaml("sweep", sweep, FOLDER)[1]["members"]
+    return named_members(members) if isinstance(members, str) else members
+
+
 def read_sweep(sweep: str, only: Sequence[str] | None = None) -> list[Member]:
     """The members of a sweep, each checked as a run before the first one starts.
 
@@ -78,8 +94,8 @@ def read_sweep(sweep: str, only: Sequence[str] | None = None) -> list[Member]:
     recipe, preset = str(values["recipe"]), str(values.get("preset", FULL))
     common, named = values.get("overrides") or {}, values["members"] or {}
     variants, seeds = values.get("variants") or {"": {}}, values.get("seeds") or [None]
-    if isinstance(named, str):
-        named = read_yaml("sweep", named, FOLDER)[1]["members"]
+    borrowed = isinstance(named, str)
+    named = named_members(named) if borrowed else named
     groups = [group for group in (named, variants) if isinstance(group, Mapping)]
     parts = (common, named, variants, *(own for group in groups for own in group.values()))
     if not isinstance(seeds, list) or not all(isinstance(p, Mapping | None) for p in parts):
@@ -90,7 +106,8 @@ def read_sweep(sweep: str, only: Sequence[str] | None = None) -> list[Member]:
     members = []
     for (name, own), (variant, more), seed in product(named.items(), variants.items(), seeds):
         seeded = {} if seed is None else {"seed": seed}
-        options = {**common, **(own or {}), **(more or {}), **seeded}
+        first, then = (own or {}, common) if borrowed else (common, own or {})
+        options = {**first, **then, **(more or {}), **seeded}
         words = [str(name), str(variant), *(f"seed{seed}" for seed in seeded.values())]
         label = "-".join(filter(None, words))
         if only is not None and not any(fnmatch(label, pattern) for pattern in only):

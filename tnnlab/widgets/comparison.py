@@ -10,8 +10,8 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
+from tnnlab.overlaps import beside, device
 from tnnlab.results import Record
 
 Runs = Mapping[str, Sequence[Record]]  # complete runs of a sweep by member, its seeds together
@@ -71,11 +71,6 @@ def family(member: str) -> str:
     ('rtf', 'gated-rtf', 'attention-alibi')
     """
     return re.sub(r"-\d+$", "", member)
-
-
-def device(record: Record) -> str:
-    """The card, or the processor, that a record was made on."""
-    return record["provenance"]["hardware"]["device"]
 
 
 def parameters(_of: Experiment, _runs: Runs, _records: Sequence[Record]) -> Axis:
@@ -157,25 +152,6 @@ def speed(run: Record) -> float:
     """Thousand tokens a second: the median of its lines but the first two, which compile."""
     lines = run["history"]["train"]
     return statistics.median(line["tokens_per_s"] for line in lines[2:] or lines) / 1e3
-
-
-def beside(run: Record, records: Sequence[Record]) -> list[str]:
-    """Names of the records that were made at the same time on hardware of the same name.
-
-    They may have had a card of their own; a record does not tell.
-    """
-    start, end = _span(run)
-    others = (r for r in records if r["name"] != run["name"] and device(r) == device(run))
-    spans = [(record["name"], *_span(record)) for record in others if "wall_time_s" in record]
-    return [name for name, begun, done in spans if begun < end and start < done]
-
-
-def _span(record: Record) -> tuple[datetime, datetime]:
-    """When a record's measurement began and ended."""
-    end = datetime.fromisoformat(record["provenance"]["date"])
-    if "started" in record:
-        return datetime.fromisoformat(record["started"]), end
-    return end - timedelta(seconds=record["wall_time_s"]), end
 
 
 def newest(name: str, records: Sequence[Record]) -> Record | None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tnnlab.results import Record, by_family, load_records, mean, records_folder
-from tnnlab.training.recipes import read_yaml
-from tnnlab.training.sweeps import FOLDER
+from tnnlab.results import Record, by_family, load_records, mean, records_folder, without_seed
+from tnnlab.training.sweeps import named_members
 from tnnlab.widgets.comparison import AXES, EXPERIMENTS, Runs, family
 from tnnlab.widgets.controls import Choice
 from tnnlab.widgets.explorer import Explorer
@@ -95,7 +93,7 @@ def members(sweep: str, records: Sequence[Record]) -> dict[str, list[Record]]:
     >>> members("lra-text", [])
     {'tno': [], 'fd': [], 'attention': [], 'rtf': [], 'ski': [], 's4d': []}
     """
-    names = list(read_yaml("sweep", sweep, FOLDER)[1]["members"])  # read_sweep would try them all
+    names = [*named_members(sweep)]
     names += [r["name"].removeprefix(f"{sweep}/") for r in records if _belongs(r, sweep)]
     runs = by_family(records, sweep, dict.fromkeys(names))
     return {member: [dict(run) for run in of] for member, of in runs.items()}
@@ -232,7 +230,7 @@ def _missing(sweep: str, runs: Runs, records: Sequence[Record]) -> list[str]:
     """Sentences on what was not run, and on what was begun but is not complete."""
     unfinished = [r for r in records if _belongs(r, sweep) and r["status"] != "complete"]
     stopped = {r["name"].removeprefix(f"{sweep}/"): r["status"] for r in unfinished}
-    begun = {re.sub(r"-seed\d+$", "", name) for name in stopped}
+    begun = {without_seed(name) for name in stopped}
     never = [member for member, of in runs.items() if not of and member not in begun]
     told = [f"Not run: {_list(never)}."] if never else []
     return told + [f"Not complete ({status}): {name}." for name, status in stopped.items()]

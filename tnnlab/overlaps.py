@@ -1,0 +1,44 @@
+"""Which runs went side by side: their times tell how a device was shared, not how fast they are."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+
+def device(record: Mapping[str, Any]) -> str:
+    """The card, or the processor, that a record was made on.
+
+    >>> device({"provenance": {"hardware": {"device": "a GPU"}}})
+    'a GPU'
+    """
+    return record["provenance"]["hardware"]["device"]
+
+
+def beside(record: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Names of the records that were made at the same time on hardware of the same name.
+
+    They may have had a card of their own; a record does not tell.
+
+    >>> where = {"hardware": {"device": "a GPU"}}
+    >>> begun = {"one": "2026-01-01T00:00:00", "other": "2026-01-01T00:00:59"}
+    >>> one, other = (
+    ...     {"name": name, "started": started, "wall_time_s": 60.0, "provenance": where}
+    ...     for name, started in begun.items()
+    ... )
+    >>> beside(one, [one]), beside(one, [one, other])
+    ([], ['other'])
+    """
+    start, end = _span(record)
+    others = (r for r in records if r["name"] != record["name"] and device(r) == device(record))
+    spans = [(other["name"], *_span(other)) for other in others if "wall_time_s" in other]
+    return [name for name, begun, done in spans if begun < end and start < done]
+
+
+def _span(record: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    """When a record's measurement began and ended: benchmarks tell the end alone, as their date."""
+    took = timedelta(seconds=record["wall_time_s"])
+    if started := record.get("started"):
+        begin = datetime.fromisoformat(started)
+        return begin, begin + took
+    end = datetime.fromisoformat(record["provenance"]["date"])
+    return end - took, end
