@@ -18,8 +18,8 @@ def measure(call: Call, device: torch.device, *, seconds: float = 1.0) -> dict[s
     """Time a call and see how much memory it takes.
 
     After a warm-up, samples are taken for about ``seconds``, at least 5 (3 of a call that takes
-    half a second). On a GPU a sample is a group of calls between two events, some milliseconds
-    long, so that it is not the launch of a single call that is timed; on a CPU it is one call.
+    half a second). On a GPU a sample is a group of calls between two events, 20 ms long: the
+    GPU waits for the launch of the first call, which must not count; on a CPU it is one call.
 
     Returns:
         ``time_s`` (the median), ``low_s`` and ``high_s`` (quartiles), ``samples``, ``peak_bytes``
@@ -33,7 +33,7 @@ def measure(call: Call, device: torch.device, *, seconds: float = 1.0) -> dict[s
     for number in range(2):  # compiles, tunes and allocates what later calls find ready
         once = elapsed(call, device, number, 1)
     memory = peak_bytes(lambda: call(0), device)
-    group = max(1, round(4e-3 / once)) if device.type == "cuda" else 1
+    group = max(1, round(20e-3 / once)) if device.type == "cuda" else 1
     least = 5 if once < 0.5 else 3
     samples: list[float] = []
     begun = time.perf_counter()

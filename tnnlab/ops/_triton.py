@@ -11,6 +11,8 @@ begins at a multiple of 16 bytes, so that loads are vectors and can be pipelined
 Both programs sum in a fixed order: results are the same in every run.
 """
 
+import functools
+
 import torch
 import triton
 import triton.language as tl
@@ -176,18 +178,18 @@ def product(
     batch, channels, n = x.shape
     options = product_launch(n, batch, x.dtype) | launch
     block, columns = options["BLOCK"], options["COLUMNS"]
-    blocks = triton.cdiv(n, block)
+    blocks = cdiv(n, block)
     side = ("future" if transposed else "past") if causal else "both"
     # The lags that a tile can reach: a block beyond those that the product needs.
     origin = block if side == "past" else blocks * block
     row = origin + (block if side == "future" else blocks * block) + COPIES
-    row = triton.cdiv(row, 16) * 16
+    row = cdiv(row, 16) * 16
     copies = torch.empty(channels, COPIES, row, dtype=x.dtype, device=x.device)
     zero, direction = 0 if causal else n - 1, -1 if transposed else 1
-    _copies_program[(channels, triton.cdiv(row, PLACES))](
+    _copies_program[(channels, cdiv(row, PLACES))](
         kernel, copies, kernel.shape[-1], zero, direction, row, origin, PLACES=PLACES
     )
-    _product_program[(channels * triton.cdiv(blocks * batch, columns),)](
+    _product_program[(channels * cdiv(blocks * batch, columns),)](
         x, copies, y, batch, n, blocks,
         x.stride(0), x.stride(1), y.stride(0), y.stride(1), row, origin,
         SIDE=side, WHOLE=n % block == 0, PRECISION=precision, **options,
@@ -199,36 +201,48 @@ def correlate(x: Tensor, g: Tensor, causal: bool, *, precision: str, **launch: i
     batch, channels, n = x.shape
     options = correlation_launch(n, batch, x.dtype) | launch
     block = options["BLOCK"]
-    blocks = triton.cdiv(n, block)
+    blocks = cdiv(n, block)
     first = 0 if causal else -blocks
-    pairs = triton.cdiv(blocks - first, 2)
+    pairs = cdiv(blocks - first, 2)
     lower, upper = x.new_empty(2, channels, 2 * pairs, block, dtype=torch.float32)
     _correlation_program[(channels * pairs,)](
         x, g, lower, upper, batch, n, blocks,
         x.stride(0), x.stride(1), g.stride(0), g.stride(1), pairs, first,
-        SEQUENCES=min(options["STEP"], triton.next_power_of_2(batch)),
+        SEQUENCES=min(options["STEP"], next_power_of_2(batch)),
         CAUSAL=causal, PRECISION=precision, **options,
     )  # fmt: skip
     start = (1 - first) * block - (0 if causal else n - 1)
     lags = n if causal else 2 * n - 1
     y = x.new_empty(channels, lags, dtype=torch.float32)
-    _lags_program[(channels, triton.cdiv(lags, PLACES))](
+    _lags_program[(channels, cdiv(lags, PLACES))](
         lower, upper, y, lower[0].numel(), lags, start, BLOCK=block, PLACES=PLACES
     )
     return y
 
 
+@functools.cache
 def product_launch(n: int, batch: int, dtype: torch.dtype) -> dict[str, int]:
     """Sizes of the product's tiles, as measured on an NVIDIA H200."""
-    block = min(128, max(16, triton.next_power_of_2(n)))
+    block = min(128, max(16, next_power_of_2(n)))
     half = dtype.itemsize == 2
     step = min(block, 64 if half else 32)
-    columns = min(128, max(16, triton.next_power_of_2(batch * triton.cdiv(n, block))))
+    columns = min(128, max(16, next_power_of_2(batch * cdiv(n, block))))
     return {"BLOCK": block, "STEP": step, "COLUMNS": columns, "num_warps": 4, "num_stages": 3}
 
 
+@functools.cache
 def correlation_launch(n: int, batch: int, dtype: torch.dtype) -> dict[str, int]:
     """Sizes of the correlation's tiles, as measured on an NVIDIA H200."""
-    block = min(64, max(16, triton.next_power_of_2(n)))
+    block = min(64, max(16, next_power_of_2(n)))
     step = 64 if dtype.itemsize == 2 else 32
     return {"BLOCK": block, "STEP": step, "num_warps": 4, "num_stages": 3}
+
+
+def cdiv(a: int, b: int) -> int:
+    """The quotient, rounded up. (Triton's own serves kernels too, and takes a CPU microseconds.)"""
+    return -(-a // b)
+
+
+def next_power_of_2(n: int) -> int:
+    """The smallest power of two that is not below ``n``, 1 or more."""
+    return 1 << (n - 1).bit_length()

@@ -7,6 +7,7 @@ derivatives of any order run at the speed of the first.
 
 import functools
 import importlib.util
+import inspect
 from typing import Any
 
 import torch
@@ -146,6 +147,11 @@ def _differentiate_correlation(ctx: Any, grad: Tensor) -> tuple[Tensor | None, .
 
 product_operator.register_autograd(_differentiate_product, setup_context=_save_product)
 correlation_operator.register_autograd(_differentiate_correlation, setup_context=_save_correlation)
+
+
+# `Function.apply` asks for the signature at each call; kept here, it need not be worked out again.
+for _run in (_product, _correlation):
+    _run.__signature__ = inspect.signature(_run)  # type: ignore[attr-defined]
 
 
 class _Product(torch.autograd.Function):
