@@ -34,6 +34,9 @@ def check_a_phone(page: Any) -> None:
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
     assert over <= 0, f"{over} px wider than a screen of 360 px"
+    figures = page.locator(".wide-figure img")
+    shrunk = [box for box in (figures.nth(i).bounding_box() for i in range(figures.count())) if box]
+    assert all(box["width"] > 500 for box in shrunk), "letters of a wide figure are too small"
     page.set_viewport_size(wide)
 
 
