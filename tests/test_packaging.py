@@ -125,14 +125,21 @@ def test_each_extra_brings_what_is_asked_of_it() -> None:
 
 
 def test_the_wheel_holds_the_whole_package(tmp_path: Path) -> None:
-    """Recipes, widgets' scripts, py.typed and the records must reach `pip install .` too."""
+    """Recipes, scripts, py.typed, records, trained operators must reach `pip install .` too."""
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=120)
     (wheel,) = tmp_path.glob("tnnlab-*.whl")
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("tnnlab/")}
     files = (path for path in (ROOT / "tnnlab").rglob("*") if path.is_file())
     source = {str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts}
-    results = ROOT / "data" / "results"
-    records = {path.relative_to(results) for path in results.rglob("*") if path.is_file()}
-    assert packed == source | {f"tnnlab/records/{name.as_posix()}" for name in records}
+    data = {
+        f"tnnlab/{inside}/{path.relative_to(folder).as_posix()}"
+        for folder, inside in (
+            (ROOT / "data/results", "records"),
+            (ROOT / "data/trained", "trained"),
+        )
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    assert packed == source | data
     assert "tnnlab/py.typed" in packed
