@@ -10,6 +10,9 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3; do \
 PIP_ARGS ?=
 PORT ?= 8000
 
+# Every page starts a Python of its own: they find PyTorch compiled to bytecode by the first of them.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Run a tool of the environment; notebooks find its commands too.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 READY := .venv/.ready
