@@ -150,8 +150,13 @@ def test_the_table_of_claims_shows_published_ours_and_difference() -> None:
     lines = claims_table({"rows": rows}).splitlines()
     speed = "| SKI-TNO, bidirectional, n = 512: speed {cite}`moreno2023ski` "
     assert lines[2] == speed + "| +25% | +100% | +50% | +25 |"
-    assert "memory {cite}`moreno2023ski` | -17% | -50% | -33% | -16 |" in lines[3]
+    assert "memory {cite}`moreno2023ski` | −17% | −50% | −33% | −16 |" in lines[3]
     assert len(lines) == 4
+
+
+def test_a_change_of_nothing_has_no_sign() -> None:
+    rows = [row("ski", 1.0), row("tno", 1.001)]
+    assert "| 0% | −25 |" in claims_table({"rows": rows})
 
 
 def test_claims_cite_what_exists() -> None:

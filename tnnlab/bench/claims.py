@@ -115,10 +115,16 @@ def claims_table(record: Mapping[str, Any]) -> str:
         form = claim.measured(record["rows"], "reference") if claim.baseline == "tno" else None
         cells = [
             f"{claim.text} {{cite}}`{claim.source}`",
-            f"{claim.published:+.0%}",
-            "–" if form is None else f"{form:+.0%}",
-            f"{ours:+.0%}",
-            f"{100 * (ours - claim.published):+.0f}",
+            f"{_signed(claim.published)}%",
+            "–" if form is None else f"{_signed(form)}%",
+            f"{_signed(ours)}%",
+            _signed(ours - claim.published),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _signed(change: float) -> str:
+    """In whole per cent: a minus sign, not a hyphen, and no sign on zero."""
+    points = round(100 * change)
+    return f"{points:+d}".replace("-", "−") if points else "0"
