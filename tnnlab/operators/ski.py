@@ -45,8 +45,10 @@ class WarpedKernel(nn.Module):
                 f"a warped kernel has points ≥ 1, 0 < decay < 1; got {points}, {decay}"
             )
         self.decay = decay
-        self.negative = nn.Parameter(torch.randn(channels, points))  # at -1 … -1 / points
-        self.positive = nn.Parameter(torch.randn(channels, points))  # at 1 / points … 1
+        # About 1 / (1 - λ) lags count: taps of size 1 - λ do not drown what is added to them.
+        size = 1 - decay
+        self.negative = nn.Parameter(size * torch.randn(channels, points))  # at -1 … -1 / points
+        self.positive = nn.Parameter(size * torch.randn(channels, points))  # at 1 / points … 1
 
     def forward(self, lags: Tensor) -> Tensor:
         dtype = torch.promote_types(self.positive.dtype, torch.float32)
@@ -115,7 +117,8 @@ class SKITNO(nn.Module):
         self.channels, self.causal = channels, causal
         self.inducing, self.degree = inducing, degree
         self.low_rank = WarpedKernel(channels, points=points or inducing, decay=decay)
-        self.sparse = nn.Parameter(torch.randn(channels, sparse_width + 1 - sparse_width % 2))
+        width = sparse_width + 1 - sparse_width % 2
+        self.sparse = nn.Parameter(torch.randn(channels, width) / width**0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         check_input(self, x)
