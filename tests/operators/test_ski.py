@@ -154,3 +154,15 @@ def test_far_lags_keep_their_digits() -> None:
     taps, exact = kernel(lags), kernel.double()(lags.double())
     torch.testing.assert_close(taps.double(), exact, rtol=1e-3, atol=0)
     assert taps.all()
+
+
+@pytest.mark.parametrize(("n", "decay"), [(64, 0.9), (512, 0.99), (4096, 0.99)])
+def test_neither_part_begins_much_larger_than_its_input(n: int, decay: float) -> None:
+    """Of white noise, and of a constant, of which a smooth low-rank part makes most."""
+    torch.manual_seed(0)
+    operator = SKITNO(64, inducing=32, sparse_width=17, decay=decay)
+    with torch.no_grad():
+        assert 0.9 < operator.sparse.square().sum(dim=1).mean().sqrt() < 1.1
+        kernel = operator.low_rank(torch.arange(1 - n, n))
+        assert 0.1 < kernel.square().sum(dim=1).mean().sqrt() < 1
+        assert 1 < kernel.sum(dim=1).square().mean().sqrt() < 3
