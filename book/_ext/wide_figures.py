@@ -32,7 +32,8 @@ def width(file: Path) -> float:
     """Of an SVG file, in points; 0 where it is no such file or does not say."""
     if file.suffix != ".svg" or not file.is_file():
         return 0.0
-    found = re.search(r'<svg[^>]*\bwidth="([\d.]+)pt"', file.read_text("utf-8")[:HEAD])
+    with file.open(encoding="utf-8") as opened:  # explorers' figures are long
+        found = re.search(r'<svg[^>]*\bwidth="([\d.]+)pt"', opened.read(HEAD))
     return float(found[1]) if found else 0.0
 
 
