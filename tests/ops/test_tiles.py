@@ -175,8 +175,12 @@ def test_the_choice_says_what_a_gpu_lacks(
 
 @BOTH
 @pytest.mark.parametrize("transposed", [False, True])
-def test_the_custom_operators_keep_pytorchs_rules(transposed: bool, causal: bool) -> None:
+@pytest.mark.parametrize("scheme", ["tiles", "monarch"])
+def test_the_custom_operators_keep_pytorchs_rules(
+    scheme: str, transposed: bool, causal: bool
+) -> None:
     kernel = torch.randn(2, 7 if causal else 13, requires_grad=True)
     x, grad = torch.randn(2, 3, 2, 7)
-    torch.library.opcheck(product_operator, (kernel, x.requires_grad_(), causal, transposed))
-    torch.library.opcheck(correlation_operator, (x, grad.requires_grad_(), causal))
+    arguments = (kernel, x.requires_grad_(), causal, transposed, scheme)
+    torch.library.opcheck(product_operator, arguments)
+    torch.library.opcheck(correlation_operator, (x, grad.requires_grad_(), causal, scheme))

@@ -20,6 +20,7 @@ from tnnlab.bench.timing import measure, settings
 from tnnlab.ops.crossovers import LADDER, arithmetic, machine
 
 PASS = "forward+backward"
+HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,6 +160,8 @@ def _rows(bench: CrossoverBench, dtype: torch.dtype) -> Iterator[dict[str, Any]]
     device = torch.device(bench.device)
     timer = functools.partial(measure, device=device, seconds=bench.seconds)
     methods = ["fft", "dense", "tiles" if bench.device == "cpu" else "triton"]
+    if bench.device != "cpu" and dtype in HALF:
+        methods.append("monarch")
     for n in sorted(bench.lengths):
         sizes = Sizes(n, max(1, bench.tokens // n), bench.channels, True, dtype, device)
         times: dict[str, float] = {}

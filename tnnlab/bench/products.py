@@ -32,7 +32,8 @@ def _own(name: str) -> Method:
             refuse_large(kernel.shape[0] * x.shape[-1] ** 2 * kernel.itemsize, x.device)
         if name == "tiles" and x.device.type == "cuda":
             raise ValueError("on a GPU the tiles are those of triton")
-        if name == "triton" and (refusal := gpu_kernels_refuse(x.device, x.dtype)):
+        scheme = {"triton": "tiles", "monarch": "monarch"}.get(name)
+        if scheme and (refusal := gpu_kernels_refuse(x.device, x.dtype, scheme)):
             raise ValueError(refusal)
         return toeplitz_matmul(kernel, x, causal=causal, method=name)
 
@@ -185,7 +186,7 @@ def _costs(name: str, sizes: Sizes) -> dict[str, tuple[float, float]]:
     n, batch, channels = sizes.n, sizes.batch, sizes.channels
     size = n * batch * channels * sizes.dtype.itemsize
     taps = channels * n * 4 * (1 if sizes.causal else 2)
-    if name in ("reference", "fft", "flashfftconv"):
+    if name in ("reference", "fft", "monarch", "flashfftconv"):
         forward = (2 * batch + 1) * channels * 2.5 * 2 * n * math.log2(2 * n)
         flops = (forward, 2 * forward)
     else:

@@ -17,7 +17,7 @@ from tnnlab._machine import cache_folder, device_name
 from tnnlab.ops.tiles import gpu_kernels_refuse
 
 # Methods with a crossover, those of the shortest lengths first; the FFT comes last and has none.
-LADDER = ("dense", "tiles", "triton")
+LADDER = ("dense", "tiles", "triton", "monarch")
 _HALF = (torch.float16, torch.bfloat16)
 
 # Measured forward and backward together, at constant tokens: with 256 channels on two kinds of CPU

@@ -1,8 +1,12 @@
-"""The Toeplitz product by tiles, as a custom operator of PyTorch: one definition, two devices.
+"""The Toeplitz product of the GPU kernels, as a custom operator of PyTorch: one definition.
 
 Two operators are closed under differentiation: the product ``y = T x`` (or ``Tᵀ x``) and the
 correlation that sums ``g[i] x[i - m]``. The gradient of each is made of the two, so that
 derivatives of any order run at the speed of the first.
+
+A ``scheme`` names the kernels, on a GPU: ``"tiles"`` those of :mod:`tnnlab.ops._triton`,
+``"monarch"`` those of :mod:`tnnlab.ops._monarch`. Derivatives keep to it. Elsewhere both are tiles,
+as batched matrix products.
 """
 
 import functools
@@ -18,12 +22,16 @@ from tnnlab.ops import _blocks
 _TRITON = importlib.util.find_spec("triton") is not None  # a search of the disk: once
 
 
-def gpu_kernels_refuse(device: torch.device, dtype: torch.dtype) -> str | None:
+def gpu_kernels_refuse(
+    device: torch.device, dtype: torch.dtype, scheme: str = "tiles"
+) -> str | None:
     """Why the GPU kernels cannot run with this device and dtype; None where they can."""
     if device.type != "cuda":
         return f"Triton's GPU kernels need a CUDA device, and x is on {device.type}"
     if dtype == torch.float64:
         return "Triton's GPU kernels take float16, bfloat16 and float32, not float64"
+    if scheme == "monarch" and dtype == torch.float32:
+        return "the kernels of 'monarch' round to float16, and take float16 and bfloat16 only"
     if not _TRITON:
         return "Triton is not installed (pip install triton)"
     name, capability = _gpu(device)
@@ -42,27 +50,28 @@ def _gpu(device: torch.device) -> tuple[str, tuple[int, int]]:
     return torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device)
 
 
-def tile_product(kernel: Tensor, x: Tensor, causal: bool, transposed: bool) -> Tensor:
+def tile_product(kernel: Tensor, x: Tensor, causal: bool, transposed: bool, scheme: str) -> Tensor:
     """``T x``, or ``Tᵀ x`` if ``transposed``.
 
     Args:
         kernel: ``(channels, n)`` if causal, else ``(channels, 2n - 1)``.
         x: ``(batch, channels, n)``.
+        scheme: ``"tiles"`` or ``"monarch"``.
 
     Returns:
         like ``x``, its strides kept where they are dense and the length is innermost.
     """
     run = product_operator if _traced(x) else _Product.apply
-    return run(kernel, x, causal, transposed)
+    return run(kernel, x, causal, transposed, scheme)
 
 
-def tile_correlation(x: Tensor, g: Tensor, causal: bool) -> Tensor:
+def tile_correlation(x: Tensor, g: Tensor, causal: bool, scheme: str) -> Tensor:
     """``Σ g[b, c, i] x[b, c, i - m]`` for the lags m of a kernel: ``(channels, lags)``.
 
     At least float32. ``x`` and ``g``: ``(batch, channels, n)``.
     """
     run = correlation_operator if _traced(x) else _Correlation.apply
-    return run(x, g, causal)
+    return run(x, g, causal, scheme)
 
 
 def _traced(x: Tensor) -> bool:
@@ -74,26 +83,33 @@ def _traced(x: Tensor) -> bool:
     return torch.compiler.is_compiling() or type(x) not in (Tensor, torch.nn.Parameter)
 
 
-def _product(kernel: Tensor, x: Tensor, causal: bool, transposed: bool) -> Tensor:
+def _product(kernel: Tensor, x: Tensor, causal: bool, transposed: bool, scheme: str) -> Tensor:
     y = _output(x)
     if gpu_kernels_refuse(x.device, x.dtype):
         return y.copy_(_blocks.product(kernel, x, causal, transposed))
-    from tnnlab.ops import _triton
-
+    run, options = _kernels(scheme)
     with torch.cuda.device(x.device):
-        _triton.product(
-            kernel.contiguous(), _rows(x), y, causal, transposed, precision=_precision()
-        )
+        run.product(kernel.contiguous(), _rows(x), y, causal, transposed, **options)
     return y
 
 
-def _correlation(x: Tensor, g: Tensor, causal: bool) -> Tensor:
+def _correlation(x: Tensor, g: Tensor, causal: bool, scheme: str) -> Tensor:
     if gpu_kernels_refuse(x.device, x.dtype):
         return _blocks.correlate(x, g, causal).clone()
+    run, options = _kernels(scheme)
+    with torch.cuda.device(x.device):
+        return run.correlate(_rows(x), _rows(g), causal, **options)
+
+
+def _kernels(scheme: str) -> tuple[Any, dict[str, Any]]:
+    """The module of the kernels, and the options that they take."""
+    if scheme == "monarch":
+        from tnnlab.ops import _monarch
+
+        return _monarch, {}
     from tnnlab.ops import _triton
 
-    with torch.cuda.device(x.device):
-        return _triton.correlate(_rows(x), _rows(g), causal, precision=_precision())
+    return _triton, {"precision": _precision()}
 
 
 product_operator = torch.library.custom_op("tnnlab::tile_product", _product, mutates_args=())
@@ -103,19 +119,19 @@ correlation_operator = torch.library.custom_op(
 
 
 @product_operator.register_fake
-def _(kernel: Tensor, x: Tensor, causal: bool, transposed: bool) -> Tensor:
+def _(kernel: Tensor, x: Tensor, causal: bool, transposed: bool, scheme: str) -> Tensor:
     return _output(x)
 
 
 @correlation_operator.register_fake
-def _(x: Tensor, g: Tensor, causal: bool) -> Tensor:
+def _(x: Tensor, g: Tensor, causal: bool, scheme: str) -> Tensor:
     n = x.shape[-1]
     dtype = torch.promote_types(x.dtype, torch.float32)
     return x.new_empty(x.shape[-2], n if causal else 2 * n - 1, dtype=dtype)
 
 
 def _save_product(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    kernel, x, ctx.causal, ctx.transposed = inputs
+    kernel, x, ctx.causal, ctx.transposed, ctx.scheme = inputs
     ctx.save_for_backward(kernel, x)
 
 
@@ -124,14 +140,14 @@ def _differentiate_product(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     grad_kernel = grad_x = None
     if ctx.needs_input_grad[0]:
         pair = (grad, x) if ctx.transposed else (x, grad)
-        grad_kernel = tile_correlation(*pair, ctx.causal).to(kernel.dtype)
+        grad_kernel = tile_correlation(*pair, ctx.causal, ctx.scheme).to(kernel.dtype)
     if ctx.needs_input_grad[1]:
-        grad_x = tile_product(kernel, grad, ctx.causal, not ctx.transposed)
-    return grad_kernel, grad_x, None, None
+        grad_x = tile_product(kernel, grad, ctx.causal, not ctx.transposed, ctx.scheme)
+    return grad_kernel, grad_x, None, None, None
 
 
 def _save_correlation(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, g, ctx.causal = inputs
+    x, g, ctx.causal, ctx.scheme = inputs
     ctx.save_for_backward(x, g)
 
 
@@ -139,10 +155,10 @@ def _differentiate_correlation(ctx: Any, grad: Tensor) -> tuple[Tensor | None, .
     x, g = ctx.saved_tensors
     grad_x = grad_g = None
     if ctx.needs_input_grad[0]:
-        grad_x = tile_product(grad, g, ctx.causal, True)
+        grad_x = tile_product(grad, g, ctx.causal, True, ctx.scheme)
     if ctx.needs_input_grad[1]:
-        grad_g = tile_product(grad, x, ctx.causal, False)
-    return grad_x, grad_g, None
+        grad_g = tile_product(grad, x, ctx.causal, False, ctx.scheme)
+    return grad_x, grad_g, None, None
 
 
 product_operator.register_autograd(_differentiate_product, setup_context=_save_product)

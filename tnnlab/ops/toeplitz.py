@@ -19,7 +19,7 @@ from tnnlab.ops.fft import fast_size
 from tnnlab.ops.matrix import toeplitz_matrix
 from tnnlab.ops.tiles import gpu_kernels_refuse, tile_product
 
-METHODS = ("auto", "dense", "fft", "tiles", "triton")
+METHODS = ("auto", "dense", "fft", "tiles", "triton", "monarch")
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -106,8 +106,11 @@ def toeplitz_matmul(kernel: Tensor, x: Tensor, *, causal: bool, method: str = "a
             O(n log n), in float32 arithmetic (float64 for float64 input), also under autocast;
             ``"tiles"`` by one tile for all pairs of blocks at an offset, O(n²) without a matrix:
             batched matrix products, or ``"triton"``, GPU kernels on tensor cores (float32 input in
-            TF32 where ``torch.set_float32_matmul_precision`` allows that; where they cannot run, a
-            warning says why and the FFT does it). ``"auto"`` takes what :func:`choose_method` says.
+            TF32 where ``torch.set_float32_matmul_precision`` allows that). ``"monarch"``, GPU
+            kernels too, is an FFT kept on chip, its DFTs factored into small matrix products on
+            tensor cores, O(n log n) up to n = 16,384: float16 and bfloat16 only, operands rounded
+            to float16 with scales that are powers of two. Where GPU kernels cannot run, a warning
+            says why and the FFT does it. ``"auto"`` takes what :func:`choose_method` says.
 
     Returns:
         Same shape and dtype as ``x``; differentiable (twice) in both arguments. All but ``"dense"``
@@ -130,15 +133,18 @@ def toeplitz_matmul(kernel: Tensor, x: Tensor, *, causal: bool, method: str = "a
         n, channels = x.shape[-1], x.shape[-2]
         where: Any = {"device": x.device, "dtype": x.dtype, "causal": causal}
         method = choose_method(n, channels, **where, sequences=x.numel() // (n * channels)).method
-    if method == "triton" and (refusal := gpu_kernels_refuse(x.device, x.dtype)):
-        warnings.warn(f"method='triton' runs as 'fft': {refusal}", stacklevel=2)
+    scheme = "monarch" if method == "monarch" else "tiles"
+    if method in ("triton", "monarch") and (
+        refusal := gpu_kernels_refuse(x.device, x.dtype, scheme)
+    ):
+        warnings.warn(f"method={method!r} runs as 'fft': {refusal}", stacklevel=2)
         method = "fft"
     if method == "dense":
         return _dense(kernel, x, causal)
     if method == "fft":
         return _FFTProduct.apply(kernel, x, causal)  # type: ignore[no-any-return]
     sequences = x if x.ndim == 3 else x.reshape(-1, *x.shape[-2:])
-    return tile_product(kernel, sequences, causal, False).view(x.shape)
+    return tile_product(kernel, sequences, causal, False, scheme).view(x.shape)
 
 
 def _check(kernel: Tensor, x: Tensor, causal: bool) -> None:
