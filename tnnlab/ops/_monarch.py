@@ -30,7 +30,6 @@ from torch import Tensor
 
 from tnnlab.ops._triton import PLACES, _lags_program, cdiv, next_power_of_2
 
-LARGEST = 2**14  # positions in a block
 FUSED = 2**13  # of which a correlation keeps two spectra and their sums on chip
 MOST = 8  # rows of a program
 
@@ -377,11 +376,14 @@ def _half(size: int) -> int:
 
 @functools.cache
 def launch(n: int) -> dict[str, int]:
-    """Sizes of the factors, for one block of at most ``LARGEST`` positions, and a program's warps.
+    """Sizes of the factors and a program's warps, as measured on an NVIDIA H100.
 
-    On Hopper four warps multiply 64 rows: P is the larger factor. Of 64 × 128, registers spill; of
-    128 × 64 none do.
+    One block, up to 8,192 positions: of more, registers spill. Beyond, blocks of 4,096; at the
+    greatest lengths, whose sums over blocks are long, of 16,384.
     """
-    bits = (min(LARGEST, max(256, next_power_of_2(n))) - 1).bit_length()
+    size = max(256, next_power_of_2(n)) if n <= 2**13 else 2**12 if n <= 2**15 else 2**14
+    bits = (size - 1).bit_length()
     p = 1 << (bits + 1) // 2
-    return {"P": p, "Q": (1 << bits) // p, "num_warps": 8 if p > 64 else 4, "num_stages": 1}
+    # Loads of the next row, ahead: where shared memory has room for them.
+    stages = 2 if n <= 2**13 else 1
+    return {"P": p, "Q": size // p, "num_warps": 8 if p > 64 else 4, "num_stages": stages}

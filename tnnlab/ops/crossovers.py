@@ -25,7 +25,7 @@ _HALF = (torch.float16, torch.bfloat16)
 _BUILT_IN = {
     "cpu": {"dense": 128},
     "cuda": {"dense": 256},
-    "cuda half": {"triton": 8192},
+    "cuda half": {"triton": 1024, "monarch": 131072},
     "cuda tf32": {"dense": 256, "triton": 1024},
 }
 

@@ -81,7 +81,7 @@ def choose_method(
         if not (longest := crossover(device, kind, method)):
             continue
         limit = longest
-        if method != "dense" and not causal:  # twice the tiles: as one that is twice as long
+        if method in ("tiles", "triton") and not causal:  # twice the tiles: as at twice the length
             limit //= 2
         if length > limit:
             continue
