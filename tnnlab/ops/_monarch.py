@@ -329,7 +329,7 @@ def _spectra(
     _spectra_program[(cdiv(rows, share),)](
         x, spectra, scales, *_tables(options["P"], options["Q"], x.device),
         rows, share, batch, blocks, start, length, x.stride(0), x.stride(1), gain,
-        COMPLEX=pairs, **options,
+        COMPLEX=pairs, **options | {"num_stages": 1},
     )  # fmt: skip
     return spectra, scales
 
