@@ -174,6 +174,29 @@ def test_the_choice_says_what_a_gpu_lacks(
 
 
 @BOTH
+def test_where_tiles_hand_over_on_a_gpu(causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "_TRITON", True)
+    monkeypatch.setattr(tiles, "_gpu", lambda device: ("NVIDIA H100", (9, 0)))
+    monkeypatch.setattr(crossovers, "device_name", lambda device: "NVIDIA H100")
+    crossovers.forget()
+
+    def chosen(n: int, dtype: torch.dtype) -> str:
+        return choose_method(n, 64, device="cuda", dtype=dtype, causal=causal).method
+
+    half = [chosen(n, torch.bfloat16) for n in (1, 1024, 1025, 131_072, 131_073)]
+    assert half == ["triton", "triton", "monarch", "monarch", "fft"]
+    with_tf32 = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")
+        # Twice the tiles, and PyTorch's FFT next: half the length.
+        singles = [chosen(n, torch.float32) for n in (512, 513, 1024, 1025)]
+    finally:
+        torch.set_float32_matmul_precision(with_tf32)
+    assert singles == ["triton", *(["triton"] * 2 if causal else ["fft"] * 2), "fft"]
+    crossovers.forget()
+
+
+@BOTH
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("scheme", ["tiles", "monarch"])
 def test_the_custom_operators_keep_pytorchs_rules(

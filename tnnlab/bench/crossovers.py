@@ -8,19 +8,20 @@ import functools
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from tnnlab.bench.operators import DTYPES
 from tnnlab.bench.products import product_rows
-from tnnlab.bench.rows import Sizes, make_record
+from tnnlab.bench.rows import Report, Sizes, collect, make_record
 from tnnlab.bench.timing import measure, settings
 from tnnlab.ops.crossovers import LADDER, arithmetic, machine
 
 PASS = "forward+backward"
 HALF = (torch.float16, torch.bfloat16)
+STEADY = ("fft", "monarch")  # whose cost of a position hardly grows with the length
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +78,7 @@ PRESETS = {
 }
 
 
-def bench_crossovers(
-    bench: CrossoverBench, preset: str, command: str, report: Callable[[dict[str, Any]], None]
-) -> Any:
+def bench_crossovers(bench: CrossoverBench, preset: str, command: str, report: Report) -> Any:
     """Run it all; ``report`` is given each row as it comes.
 
     Returns:
@@ -95,15 +94,18 @@ def bench_crossovers(
     device = torch.device(bench.device)
     rows: list[dict[str, Any]] = []
     found: dict[str, dict[str, int]] = {}
+    stopped = False
     for name in bench.dtypes:
         with settings(None, tf32=name == "tf32"):
             kind, _ = arithmetic(device, DTYPES[name])
             if kind in found:  # a GPU without TF32
                 continue
+            more, stopped = collect(_rows(bench, DTYPES[name]), report)
+            rows += more
+            if stopped:
+                break
             times: dict[str, dict[int, float]] = {"fft": {}}
-            for row in _rows(bench, DTYPES[name]):
-                report(row)
-                rows.append(row)
+            for row in more:
                 if row.get("pass") == PASS:
                     times.setdefault(row["name"], {})[row["n"]] = row["time_s"]
             found[kind] = find_crossovers(times)
@@ -116,6 +118,7 @@ def bench_crossovers(
         device=device,
         begun=begun,
         rows=rows,
+        stopped=stopped,
         machine=machine(device),
         crossovers=found,
     )
@@ -171,4 +174,5 @@ def _rows(bench: CrossoverBench, dtype: torch.dtype) -> Iterator[dict[str, Any]]
                     times[name] = row["time_s"]
                 yield row
         most = bench.slack * min(times.values(), default=0.0)
-        methods = [name for name in methods if name == "fft" or times.get(name, math.inf) < most]
+        # What is far behind is left out from here on, if it only falls back further.
+        methods = [m for m in methods if m in STEADY or times.get(m, math.inf) < most]

@@ -19,7 +19,7 @@ from tnnlab.bench.positions import (
     square_times,
     with_unit_gain,
 )
-from tnnlab.bench.rows import make_record
+from tnnlab.bench.rows import Report, collect, make_record
 from tnnlab.bench.timing import measure, settings
 from tnnlab.convert.model import convert_model
 from tnnlab.generation import Recompute, Sampler, StreamingLM
@@ -115,7 +115,7 @@ PRESETS = {
 }
 
 
-def bench_generation(bench: GenerationBench, preset: str, command: str, report: Callable) -> Any:
+def bench_generation(bench: GenerationBench, preset: str, command: str, report: Report) -> Any:
     """Run it all; ``report`` is given each row as it comes.
 
     Returns:
@@ -128,13 +128,10 @@ def bench_generation(bench: GenerationBench, preset: str, command: str, report: 
     """
     begun = time.perf_counter()
     device = torch.device(bench.device)
-    rows: list[dict[str, Any]] = []
     with settings(bench.threads, tf32=False), torch.no_grad():
         threads = torch.get_num_threads()
-        for name in bench.names:
-            for row in _rows(name, bench, device):
-                rows.append(row)
-                report(row)
+        each = (row for name in bench.names for row in _rows(name, bench, device))
+        rows, stopped = collect(each, report)
     return make_record(
         "bench-generation",
         "One more token: time and memory against position",
@@ -144,6 +141,7 @@ def bench_generation(bench: GenerationBench, preset: str, command: str, report: 
         device=device,
         begun=begun,
         rows=rows,
+        stopped=stopped,
     )
 
 

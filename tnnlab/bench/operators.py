@@ -3,17 +3,15 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from tnnlab.bench.modules import OPERATORS, operator_rows
 from tnnlab.bench.products import METHODS, attention_rows, product_rows
-from tnnlab.bench.rows import Sizes, make_record
+from tnnlab.bench.rows import Report, Sizes, collect, make_record
 from tnnlab.bench.timing import measure, settings, speed_limits
-
-Report = Callable[[dict[str, Any]], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,25 +101,10 @@ def bench_operators(bench: OperatorBench, preset: str, command: str, report: Rep
     """
     begun = time.perf_counter()
     device, dtype = torch.device(bench.device), DTYPES[bench.dtype]
-    rows: list[dict[str, Any]] = []
-    slow: dict[Any, dict[str, Any]] = {}
     with settings(bench.threads, tf32=bench.dtype == "tf32"):
         threads = torch.get_num_threads()
         limits = speed_limits(device, dtype)
-        timer = functools.partial(measure, device=device, seconds=bench.seconds)
-        for run, name, sizes in _plan(bench, device, dtype):
-            case = (run, name, sizes.causal)
-            if case in slow and sizes.n > slow[case]["n"]:
-                found = [_impatient(slow[case], sizes.n)]
-            else:
-                found = run(name, sizes, timer)
-            for row in found:
-                if "bytes_per_s" in row:
-                    row["floor_fraction"] = row["bytes_per_s"] / limits["copy_bytes_per_s"]
-                if row.get("time_s", 0) > bench.patience:
-                    slow[case] = row
-                report(row)
-                rows.append(row)
+        rows, stopped = collect(_rows(bench, device, dtype, limits), report)
     return make_record(
         "bench-operators",
         "Toeplitz products and operators: time and memory",
@@ -131,8 +114,28 @@ def bench_operators(bench: OperatorBench, preset: str, command: str, report: Rep
         device=device,
         begun=begun,
         rows=rows,
+        stopped=stopped,
         limits=limits,
     )
+
+
+def _rows(
+    bench: OperatorBench, device: torch.device, dtype: torch.dtype, limits: dict[str, float]
+) -> Iterator[dict[str, Any]]:
+    timer = functools.partial(measure, device=device, seconds=bench.seconds)
+    slow: dict[Any, dict[str, Any]] = {}
+    for run, name, sizes in _plan(bench, device, dtype):
+        case = (run, name, sizes.causal)
+        if case in slow and sizes.n > slow[case]["n"]:
+            found = [_impatient(slow[case], sizes.n)]
+        else:
+            found = run(name, sizes, timer)
+        for row in found:
+            if "bytes_per_s" in row:
+                row["floor_fraction"] = row["bytes_per_s"] / limits["copy_bytes_per_s"]
+            if row.get("time_s", 0) > bench.patience:
+                slow[case] = row
+            yield row
 
 
 def _impatient(row: dict[str, Any], n: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Rows of a record: what is checked, then timed, or says why it is not."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -10,9 +10,12 @@ from torch import Tensor
 from tnnlab.bench import exact
 from tnnlab.bench.timing import Call
 from tnnlab.results import Record, provenance
+from tnnlab.training.signals import StopRequest
 
 # Times one call; what :func:`tnnlab.bench.timing.measure` returns.
 Timer = Callable[[Call], dict[str, Any]]
+# Told of each row as it comes.
+Report = Callable[[dict[str, Any]], None]
 # One call of what is timed, ``call(number, backward)``, and its relative errors.
 Prepared = tuple[Callable[[int, bool], Any], dict[str, float]]
 
@@ -90,6 +93,32 @@ def refuse_large(size: int, device: torch.device) -> None:
         )
 
 
+def collect(rows: Iterable[dict[str, Any]], report: Report) -> tuple[list[dict[str, Any]], bool]:
+    """All rows; or, after Ctrl-C or SIGTERM, those that there are by then.
+
+    Args:
+        rows: made one after another as they are asked for.
+        report: told of each.
+
+    Returns:
+        the rows, and whether they were cut off.
+
+    >>> rows, stopped = collect(({"n": n} for n in (1, 2)), lambda row: print(row["n"]))
+    1
+    2
+    >>> stopped
+    False
+    """
+    found: list[dict[str, Any]] = []
+    with StopRequest() as stop:
+        for row in rows:
+            report(row)
+            found.append(row)
+            if stop.requested:
+                return found, True
+    return found, False
+
+
 def make_record(
     name: str,
     title: str,
@@ -100,19 +129,22 @@ def make_record(
     device: torch.device,
     begun: float,
     rows: list[dict[str, Any]],
+    stopped: bool = False,
     **more: Any,
 ) -> Record:
     """The record of a benchmark, as :func:`tnnlab.results.write_record` takes it.
 
     Args:
         begun: ``time.perf_counter()`` at the start.
+        stopped: of :func:`collect`.
         more: further entries, such as ``limits``.
     """
+    status = "stopped" if stopped else "complete"
     return {
         "name": name,
         "title": title,
         "preset": preset,
-        "status": "wrong results" if any(row.get("wrong") for row in rows) else "complete",
+        "status": "wrong results" if any(row.get("wrong") for row in rows) else status,
         "command": command,
         "config": config,
         "provenance": provenance(device),

@@ -8,13 +8,13 @@ import dataclasses
 import functools
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from tnnlab.bench import exact
-from tnnlab.bench.rows import Sizes, make_record, timed_rows
+from tnnlab.bench.rows import Report, Sizes, collect, make_record, timed_rows
 from tnnlab.bench.timing import measure, speed_limits
 
 SHARED_MEMORY = 227 * 1024  # bytes that a block of threads can have on Hopper
@@ -67,9 +67,7 @@ def candidates(program: str) -> Iterator[dict[str, int]]:
             yield launch
 
 
-def bench_tiles(
-    bench: TileBench, preset: str, command: str, report: Callable[[dict[str, Any]], None]
-) -> Any:
+def bench_tiles(bench: TileBench, preset: str, command: str, report: Report) -> Any:
     """Run it all; ``report`` is given each row as it comes.
 
     Returns:
@@ -78,14 +76,19 @@ def bench_tiles(
     begun = time.perf_counter()
     device = torch.device(bench.device)
     timer = functools.partial(measure, device=device, seconds=bench.seconds)
-    rows: list[dict[str, Any]] = []
-    for n in bench.lengths:
-        sizes = Sizes(n, bench.tokens // n, bench.channels, True, torch.bfloat16, device)
-        for program in GRID:
-            for launch in candidates(program):
-                for row in _rows(program, launch, sizes, timer):
-                    report(row)
-                    rows.append(row)
+    each = (
+        row
+        for n in bench.lengths
+        for program in GRID
+        for launch in candidates(program)
+        for row in _rows(
+            program,
+            launch,
+            Sizes(n, bench.tokens // n, bench.channels, True, torch.bfloat16, device),
+            timer,
+        )
+    )
+    rows, stopped = collect(each, report)
     return make_record(
         "bench-tiles",
         "GPU kernels of the Toeplitz product: sizes of tiles",
@@ -95,6 +98,7 @@ def bench_tiles(
         device=device,
         begun=begun,
         rows=rows,
+        stopped=stopped,
         limits=speed_limits(device, torch.bfloat16),
     )
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tnnlab.bench import exact, mamba
 from tnnlab.bench.reference import with_reference_operators
-from tnnlab.bench.rows import make_record
+from tnnlab.bench.rows import Report, collect, make_record
 from tnnlab.bench.timing import measure, settings
 from tnnlab.models import CausalLM, TNNConfig
 from tnnlab.parameters import count_parameters, match_width
@@ -88,7 +88,7 @@ def candidates(bench: TrainingBench) -> dict[str, TNNConfig]:
     }
 
 
-def bench_training(bench: TrainingBench, preset: str, command: str, report: Callable) -> Any:
+def bench_training(bench: TrainingBench, preset: str, command: str, report: Report) -> Any:
     """Run it all; ``report`` is given each row as it comes.
 
     Returns:
@@ -103,12 +103,10 @@ def bench_training(bench: TrainingBench, preset: str, command: str, report: Call
     """
     begun = time.perf_counter()
     device = torch.device(bench.device)
-    rows: list[dict[str, Any]] = []
     with settings(bench.threads, tf32=bench.precision == "tf32"):
         threads = torch.get_num_threads()
-        for name, config in candidates(bench).items():
-            rows.append(_row(name, config, bench, device))
-            report(rows[-1])
+        each = (_row(name, config, bench, device) for name, config in candidates(bench).items())
+        rows, stopped = collect(each, report)
     return make_record(
         "bench-training",
         "Training steps of language models of equal size",
@@ -118,6 +116,7 @@ def bench_training(bench: TrainingBench, preset: str, command: str, report: Call
         device=device,
         begun=begun,
         rows=rows,
+        stopped=stopped,
     )
 
 

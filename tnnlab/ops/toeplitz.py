@@ -23,6 +23,9 @@ METHODS = ("auto", "dense", "fft", "tiles", "triton", "monarch")
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _HALF = (torch.float16, torch.bfloat16)
 
+# Kinds of arithmetic in which the tiles meet the FFT on chip. It takes a power of two of positions,
+# whatever n is: it overtakes at 2,048, where it fits, be there twice the tiles or not.
+_STEEP = ("cuda half",)
 # A dense product stores channels · n² numbers: beyond this many bytes it is not worth its memory.
 _DENSE_BYTES = 2**30
 # On a CPU it takes longer to write a matrix than it saves, unless this many times as many sequences
@@ -81,8 +84,8 @@ def choose_method(
         if not (longest := crossover(device, kind, method)):
             continue
         limit = longest
-        if method in ("tiles", "triton") and not causal:  # twice the tiles: as at twice the length
-            limit //= 2
+        if method in ("tiles", "triton") and not causal and kind not in _STEEP:
+            limit //= 2  # twice the tiles: as at twice the length
         if length > limit:
             continue
         if method == "dense" and size > _DENSE_BYTES:
