@@ -82,7 +82,8 @@ def test_kinds_of_arithmetic_do_not_disturb_each_other(place: Path) -> None:
 @pytest.mark.parametrize(
     ("installed", "capability", "dtype", "precision", "kind"),
     [
-        (True, (9, 0), torch.bfloat16, "highest", "cuda half"),
+        (True, (9, 0), torch.bfloat16, "highest", "hopper half"),
+        (True, (8, 9), torch.float16, "highest", "cuda half"),
         (True, (9, 0), torch.float32, "high", "cuda tf32"),
         (True, (9, 0), torch.float32, "highest", "cuda"),
         (True, (9, 0), torch.float64, "high", "cuda"),
@@ -100,6 +101,8 @@ def test_the_arithmetic_of_a_gpu(
 ) -> None:
     monkeypatch.setattr(tiles, "_TRITON", installed)
     monkeypatch.setattr(tiles, "_gpu", lambda device: ("GPU", capability))
+    shared = 227 if capability == (9, 0) else 99
+    monkeypatch.setattr(tiles, "_shared_memory", lambda device: 1024 * shared)
     monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: precision)
     found, refusal = crossovers.arithmetic(torch.device("cuda"), dtype)
     assert found == kind

@@ -164,6 +164,7 @@ def test_the_choice_says_what_a_gpu_lacks(
 ) -> None:
     monkeypatch.setattr(tiles, "_TRITON", installed)
     monkeypatch.setattr(tiles, "_gpu", lambda device: gpu)
+    monkeypatch.setattr(tiles, "_shared_memory", lambda device: 163 * 1024)
     monkeypatch.setattr(crossovers, "device_name", lambda device: gpu[0])
     crossovers.forget()
     for dtype in (torch.float16, torch.bfloat16):
@@ -173,10 +174,26 @@ def test_the_choice_says_what_a_gpu_lacks(
     crossovers.forget()  # those of a machine that is not there
 
 
+def test_the_fft_on_chip_needs_the_shared_memory_of_hopper(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tiles, "_TRITON", True)
+    monkeypatch.setattr(tiles, "_gpu", lambda device: ("NVIDIA A100", (8, 0)))
+    monkeypatch.setattr(tiles, "_shared_memory", lambda device: 163 * 1024)
+    monkeypatch.setattr(crossovers, "device_name", lambda device: "NVIDIA A100")
+    crossovers.forget()
+    refusal = tiles.gpu_kernels_refuse(torch.device("cuda"), torch.bfloat16, "monarch")
+    assert refusal is not None and "227 KiB" in refusal and "NVIDIA A100 has 163" in refusal
+    for n, method in ((4096, "triton"), (8192, "triton"), (8193, "fft")):
+        assert choose_method(n, 64, device="cuda", dtype=torch.float16).method == method
+    crossovers.forget()
+
+
 @BOTH
 def test_where_tiles_hand_over_on_a_gpu(causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "_TRITON", True)
     monkeypatch.setattr(tiles, "_gpu", lambda device: ("NVIDIA H100", (9, 0)))
+    monkeypatch.setattr(tiles, "_shared_memory", lambda device: 227 * 1024)
     monkeypatch.setattr(crossovers, "device_name", lambda device: "NVIDIA H100")
     crossovers.forget()
 

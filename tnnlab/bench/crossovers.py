@@ -18,9 +18,9 @@ from tnnlab.bench.products import product_rows
 from tnnlab.bench.rows import Report, Sizes, collect, make_record
 from tnnlab.bench.timing import measure, settings
 from tnnlab.ops.crossovers import LADDER, arithmetic, machine
+from tnnlab.ops.tiles import gpu_kernels_refuse
 
 PASS = "forward+backward"
-HALF = (torch.float16, torch.bfloat16)
 STEADY = ("fft", "monarch")  # whose cost of a position hardly grows with the length
 
 
@@ -163,7 +163,7 @@ def _rows(bench: CrossoverBench, dtype: torch.dtype) -> Iterator[dict[str, Any]]
     device = torch.device(bench.device)
     timer = functools.partial(measure, device=device, seconds=bench.seconds)
     methods = ["fft", "dense", "tiles" if bench.device == "cpu" else "triton"]
-    if bench.device != "cpu" and dtype in HALF:
+    if not gpu_kernels_refuse(device, dtype, "monarch"):
         methods.append("monarch")
     for n in sorted(bench.lengths):
         sizes = Sizes(n, max(1, bench.tokens // n), bench.channels, True, dtype, device)

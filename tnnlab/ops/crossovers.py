@@ -21,11 +21,12 @@ LADDER = ("dense", "tiles", "triton", "monarch")
 _HALF = (torch.float16, torch.bfloat16)
 
 # Measured forward and backward together, at constant tokens: with 256 channels on two kinds of CPU
-# (one thread; 110 and 180), with 1,536 on an NVIDIA H200.
+# (one thread; 110 and 180), with 1,536 on an NVIDIA H200, or H100 ("hopper half").
 _BUILT_IN = {
     "cpu": {"dense": 128},
     "cuda": {"dense": 256},
-    "cuda half": {"triton": 1024, "monarch": 131072},
+    "cuda half": {"triton": 8192},
+    "hopper half": {"triton": 1024, "monarch": 131072},
     "cuda tf32": {"dense": 256, "triton": 1024},
 }
 
@@ -51,7 +52,8 @@ def arithmetic(device: torch.device, dtype: torch.dtype) -> tuple[str, str | Non
         return device.type, None
     refusal = gpu_kernels_refuse(device, dtype)
     if not refusal and dtype in _HALF:
-        return "cuda half", None
+        on_chip = not gpu_kernels_refuse(device, dtype, "monarch")
+        return "hopper half" if on_chip else "cuda half", None
     if not refusal and _rounds_to_tf32():
         return "cuda tf32", None
     return "cuda", refusal

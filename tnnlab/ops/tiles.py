@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tnnlab.ops import _blocks
 
+_SHARED_MEMORY = 227 * 1024  # bytes that a block of Hopper can have
 _TRITON = importlib.util.find_spec("triton") is not None  # a search of the disk: once
 
 
@@ -38,6 +39,11 @@ def gpu_kernels_refuse(
     if capability < (8, 0):
         version = ".".join(map(str, capability))
         return f"Triton's GPU kernels need compute capability 8.0, and {name} has {version}"
+    if scheme == "monarch" and (found := _shared_memory(device)) < _SHARED_MEMORY:
+        return (
+            f"the kernels of 'monarch' need {_SHARED_MEMORY // 1024} KiB of shared memory in a "
+            f"block, as Hopper has it, and {name} has {found // 1024}"
+        )
     return None
 
 
@@ -48,6 +54,11 @@ if _TRITON:  # else the compiler, which this imports, has nothing to ask a GPU f
 @functools.cache
 def _gpu(device: torch.device) -> tuple[str, tuple[int, int]]:
     return torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device)
+
+
+@functools.cache
+def _shared_memory(device: torch.device) -> int:
+    return int(torch.cuda.get_device_properties(device).shared_memory_per_block_optin)
 
 
 def tile_product(kernel: Tensor, x: Tensor, causal: bool, transposed: bool, scheme: str) -> Tensor:

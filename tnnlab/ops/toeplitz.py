@@ -25,7 +25,7 @@ _HALF = (torch.float16, torch.bfloat16)
 
 # Kinds of arithmetic in which the tiles meet the FFT on chip. It takes a power of two of positions,
 # whatever n is: it overtakes at 2,048, where it fits, be there twice the tiles or not.
-_STEEP = ("cuda half",)
+_STEEP = ("hopper half",)
 # A dense product stores channels · n² numbers: beyond this many bytes it is not worth its memory.
 _DENSE_BYTES = 2**30
 # On a CPU it takes longer to write a matrix than it saves, unless this many times as many sequences
