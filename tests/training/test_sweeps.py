@@ -55,9 +55,9 @@ def write_complete(folder: Path, **more: Any) -> None:
 
 def test_the_sweeps() -> None:
     assert sweep_names() == [
-        "imdb-finetune", "lm-full", "lm-full-rates", "lm-rpe", "lm-small", "lm-small-rates",
-        "lm-tokens", "lra-image", "lra-listops", "lra-pathfinder", "lra-retrieval", "lra-text",
-        "memory-copying", "memory-delay", "mlm-small", "mlm-speed",
+        "imdb-finetune", "lm-dropout", "lm-full", "lm-full-rates", "lm-rpe", "lm-small",
+        "lm-small-rates", "lm-tokens", "lra-image", "lra-listops", "lra-pathfinder",
+        "lra-retrieval", "lra-text", "memory-copying", "memory-delay", "mlm-small", "mlm-speed",
     ]  # fmt: skip
 
 
