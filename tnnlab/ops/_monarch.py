@@ -28,9 +28,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from tnnlab.ops._triton import PLACES, _lags_program, cdiv, next_power_of_2
+from tnnlab.ops._triton import cdiv, next_power_of_2, sum_lags
 
-FUSED = 2**13  # of which a correlation keeps two spectra and their sums on chip
 MOST = 8  # rows of a program
 
 
@@ -268,15 +267,11 @@ def product(
     replaces what :func:`launch` says.
     """
     batch, channels, n = x.shape
-    options = launch(n) | sizes
-    size = options["P"] * options["Q"]
-    blocks = cdiv(n, size)
-    first = 0 if causal else 1 - blocks
-    offsets = blocks - first
+    options, size, blocks, first, offsets = _plan(n, causal, sizes)
     start = (0 if causal else n - 1) + first * size
-    kernel = kernel[None]
-    spectra = _spectra(kernel, offsets, start, _gain(options), offsets > 1 or not causal, options)
     fused = blocks == 1
+    pairs = not (causal and fused)  # a causal kernel of one block has no lag below 0: it is real
+    spectra = _spectra(kernel[None], offsets, start, _gain(options), pairs, options)
     signals = (x, spectra[1]) if fused else _spectra(x, blocks, 0, 1.0, False, options)
     rows = channels * batch * blocks
     share = _share(rows, x.device)
@@ -292,12 +287,8 @@ def product(
 def correlate(x: Tensor, g: Tensor, causal: bool, **sizes: int) -> Tensor:
     """The sums Σ g[i] x[i - m] over the batch, for all lags m: ``(channels, lags)``, float32."""
     batch, channels, n = x.shape
-    options = launch(n) | sizes
-    size = options["P"] * options["Q"]
-    blocks = cdiv(n, size)
-    first = 0 if causal else 1 - blocks
-    offsets = blocks - first
-    fused = blocks == 1 and size <= FUSED
+    options, size, blocks, first, offsets = _plan(n, causal, sizes)
+    fused = blocks == 1
     lower, upper = x.new_empty(2, channels, offsets, size, dtype=torch.float32)
     signals = (x, lower, g, lower)  # fused, there are no scales to read
     if not fused:
@@ -308,13 +299,17 @@ def correlate(x: Tensor, g: Tensor, causal: bool, **sizes: int) -> Tensor:
         x.stride(0), x.stride(1), g.stride(0), g.stride(1), _gain(options),
         FUSED=fused, **options,
     )  # fmt: skip
-    start = (1 - first) * size - (0 if causal else n - 1)
-    lags = n if causal else 2 * n - 1
-    y = x.new_empty(channels, lags, dtype=torch.float32)
-    _lags_program[(channels, cdiv(lags, PLACES))](
-        lower, upper, y, lower[0].numel(), lags, start, BLOCK=size, PLACES=PLACES
-    )
-    return y
+    return sum_lags(lower, upper, n, causal, first)
+
+
+def _plan(n: int, causal: bool, sizes: dict[str, int]) -> tuple[dict[str, int], int, int, int, int]:
+    """Of a launch: its options, a block's size, the number of blocks; the first offset of a tile,
+    in blocks, and how many offsets there are."""
+    options = launch(n) | sizes
+    size = options["P"] * options["Q"]
+    blocks = cdiv(n, size)
+    first = 0 if causal else 1 - blocks
+    return options, size, blocks, first, blocks - first
 
 
 def _spectra(

@@ -211,9 +211,18 @@ def correlate(x: Tensor, g: Tensor, causal: bool, *, precision: str, **launch: i
         SEQUENCES=min(options["STEP"], next_power_of_2(batch)),
         CAUSAL=causal, PRECISION=precision, **options,
     )  # fmt: skip
+    return sum_lags(lower, upper, n, causal, first)
+
+
+def sum_lags(lower: Tensor, upper: Tensor, n: int, causal: bool, first: int) -> Tensor:
+    """The lags of a kernel, of both parts of each tile, ``(channels, offsets, block)``.
+
+    ``first`` is the first tile's offset, in blocks.
+    """
+    channels, _, block = lower.shape
     start = (1 - first) * block - (0 if causal else n - 1)
     lags = n if causal else 2 * n - 1
-    y = x.new_empty(channels, lags, dtype=torch.float32)
+    y = lower.new_empty(channels, lags)
     _lags_program[(channels, cdiv(lags, PLACES))](
         lower, upper, y, lower[0].numel(), lags, start, BLOCK=block, PLACES=PLACES
     )
