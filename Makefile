@@ -16,11 +16,12 @@ unexport PYTHONDONTWRITEBYTECODE
 # Run a tool of the environment; notebooks find its commands too.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 READY := .venv/.ready
+TRITON := 3.9.0
 NOTEBOOKS = $(shell grep -rl --include='*.md' '^ *format_name: myst' book)
 # What the results on a page depend on, besides the page itself.
 SOURCES := $(shell find tnnlab data -type f ! -name '*.pyc' 2>/dev/null) constraints.txt
 
-.PHONY: help setup vendor pages book pdf serve lint pairs unit browser notebooks checks test format clean
+.PHONY: help setup vendor pages book pdf serve lint pairs unit kernels browser notebooks checks test format clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -77,6 +78,14 @@ pairs: $(READY) ## is every .ipynb the conversion of its .md?
 
 unit: $(READY) ## unit tests and the examples in docstrings
 	$(RUN) OMP_NUM_THREADS=1 pytest -n auto --maxprocesses 8 tests tnnlab --ignore tests/browser
+
+# Triton stays out of the environment: there is no GPU to compile for, and it is large.
+_build/triton-$(TRITON): $(READY)
+	$(RUN) python -m pip install --quiet --no-deps --no-compile --target $@ triton==$(TRITON)
+
+kernels: $(READY) _build/triton-$(TRITON) ## GPU kernels on a CPU: Triton's interpreter (300 MB to fetch)
+	$(RUN) OMP_NUM_THREADS=1 TRITON_INTERPRET=1 PYTHONPATH=_build/triton-$(TRITON) \
+	  pytest -n 2 tests/ops/test_interpreted.py
 
 browser: book vendor ## the rendered book in a Chromium, where one is found
 	$(RUN) pytest -n 2 tests/browser

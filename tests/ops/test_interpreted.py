@@ -1,0 +1,85 @@
+"""The GPU kernels without a GPU: in Triton's interpreter, on a CPU (``make kernels``)."""
+
+import importlib.util
+import os
+
+import pytest
+import torch
+from torch import Tensor
+
+from tnnlab.ops import toeplitz_matrix
+
+if os.environ.get("TRITON_INTERPRET") != "1" or importlib.util.find_spec("triton") is None:
+    pytest.skip("needs Triton and TRITON_INTERPRET=1: make kernels", allow_module_level=True)
+
+from tnnlab.ops import _monarch, _triton
+
+BOTH = pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
+# Of float16, in which every kernel multiplies here. (The interpreter cuts bfloat16 off, where a GPU
+# rounds.) Nearly all of what it allows is the output's rounding, or the operands'.
+TOLERANCE = 1e-3
+BLOCKS = {"P": 16, "Q": 16}
+
+
+@pytest.fixture(autouse=True)
+def _few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU so small that a program takes several rows."""
+    monkeypatch.setattr(_monarch, "_processors", lambda device: 1)
+
+
+def make(n: int, batch: int, causal: bool) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(n)
+    kernel = torch.randn(3, n if causal else 2 * n - 1, generator=generator)
+    x, grad = torch.randn(2, batch, 3, n, generator=generator).half()
+    return kernel, x, grad
+
+
+def near(value: Tensor, reference: Tensor) -> None:
+    assert value.shape == reference.shape
+    assert (value.double() - reference).norm() <= TOLERANCE * reference.norm()
+
+
+def exact(kernel: Tensor, x: Tensor, grad: Tensor, causal: bool) -> list[Tensor]:
+    """The product, and the gradients of x and of the kernel."""
+    kernel, x = kernel.double().requires_grad_(), x.double().requires_grad_()
+    y = torch.einsum("cij,bcj->bci", toeplitz_matrix(kernel, causal), x)
+    return [y.detach(), *torch.autograd.grad(y, (x, kernel), grad.double())]
+
+
+@BOTH
+@pytest.mark.parametrize("n", [1, 3, 64, 129, 200])
+def test_tiles(n: int, causal: bool) -> None:
+    kernel, x, grad = make(n, 3, causal)
+    y, grad_x = torch.empty_like(x), torch.empty_like(x)
+    _triton.product(kernel, x, y, causal, False, precision="ieee")
+    _triton.product(kernel, grad, grad_x, causal, True, precision="ieee")
+    grad_kernel = _triton.correlate(x, grad, causal, precision="ieee")
+    for value, reference in zip(
+        (y, grad_x, grad_kernel), exact(kernel, x, grad, causal), strict=True
+    ):
+        near(value, reference)
+
+
+@BOTH
+@pytest.mark.parametrize("sizes", [{}, BLOCKS], ids=["one block", "several"])
+@pytest.mark.parametrize("n", [1, 3, 255, 256, 257, 700])
+def test_fft_on_chip(n: int, sizes: dict[str, int], causal: bool) -> None:
+    kernel, x, grad = make(n, 3, causal)
+    y, grad_x = torch.empty_like(x), torch.empty_like(x)
+    _monarch.product(kernel, x, y, causal, False, **sizes)
+    _monarch.product(kernel, grad, grad_x, causal, True, **sizes)
+    grad_kernel = _monarch.correlate(x, grad, causal, **sizes)
+    for value, reference in zip(
+        (y, grad_x, grad_kernel), exact(kernel, x, grad, causal), strict=True
+    ):
+        near(value, reference)
+
+
+@BOTH
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of what is not finite
+def test_what_is_not_finite_stays_visible(causal: bool) -> None:
+    kernel, x, _ = make(300, 3, causal)
+    x[1, 0, 5] = float("inf")
+    y = torch.zeros_like(x)
+    _monarch.product(kernel, x, y, causal, False)
+    assert y[1, 0].isnan().all() and y.isnan().sum() == 300
