@@ -75,6 +75,20 @@ def test_fft_on_chip(n: int, sizes: dict[str, int], causal: bool) -> None:
         near(value, reference)
 
 
+def test_an_fft_sees_the_future_by_its_rounding_alone() -> None:
+    kernel, x, _ = make(256, 2, True)
+    later = x.clone()
+    later[..., 128:] = torch.randn(later[..., 128:].shape).half()
+    first, second = torch.empty_like(x), torch.empty_like(x)
+    _monarch.product(kernel, x, first, True, False)
+    _monarch.product(kernel, later, second, True, False)
+    change = (first - second)[..., :128].norm() / first[..., :128].norm()
+    assert 0 < change < TOLERANCE
+    _triton.product(kernel, x, first, True, False, precision="ieee")
+    _triton.product(kernel, later, second, True, False, precision="ieee")
+    assert torch.equal(first[..., :128], second[..., :128])  # tiles do not
+
+
 @BOTH
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of what is not finite
 def test_what_is_not_finite_stays_visible(causal: bool) -> None:
