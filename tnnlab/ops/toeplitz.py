@@ -111,11 +111,12 @@ def toeplitz_matmul(kernel: Tensor, x: Tensor, *, causal: bool, method: str = "a
             batched matrix products, or ``"triton"``, GPU kernels on tensor cores (float32 input in
             TF32 where ``torch.set_float32_matmul_precision`` allows that). ``"monarch"``, GPU
             kernels too, is an FFT kept on chip, its DFTs factored into small matrix products on
-            tensor cores, O(n log n) up to n = 16,384: float16 and bfloat16 only, operands rounded
-            to float16 with scales that are powers of two. As of any FFT, errors are relative to the
-            size of a sequence, not of an output, and reach outputs before what causes them: by one
-            part in 2,000 here, where the FFT in float32 has 10⁻⁷. Where GPU kernels cannot run, a
-            warning says why and the FFT does it. ``"auto"`` takes what :func:`choose_method` says.
+            tensor cores, O(n√n) up to n = 8,192 and in blocks beyond: float16 and bfloat16 only,
+            operands rounded to float16 with scales that are powers of two. As of any FFT, errors
+            are relative to the size of a sequence, not of an output, and reach outputs before what
+            causes them: by one part in 2,000 here, where the FFT in float32 has 10⁻⁷. Where GPU
+            kernels cannot run, a warning says why and the FFT does it. ``"auto"`` takes what
+            :func:`choose_method` says.
 
     Returns:
         Same shape and dtype as ``x``; differentiable (twice) in both arguments. All but ``"dense"``
