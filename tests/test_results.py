@@ -1,6 +1,8 @@
 import json
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from uuid import UUID
 
 import pytest
 import torch
@@ -123,6 +125,23 @@ def test_the_table() -> None:
 def test_a_failed_run_stays_in_the_table() -> None:
     failed = {**RECORD, "status": "stopped: the loss of step 7 is nan", "metrics": {}}
     assert "stopped: the loss of step 7 is nan" in table([failed])
+
+
+@pytest.mark.parametrize(
+    ("properties", "which"),
+    [
+        (SimpleNamespace(uuid=UUID("0a1b2c3d-0000-4000-8000-000000000000")), "0a1b2c3d"),
+        (SimpleNamespace(), None),
+    ],
+    ids=["known", "an older PyTorch"],
+)
+def test_provenance_tells_cards_of_one_name_apart(
+    properties: SimpleNamespace, which: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    hardware = provenance(torch.device("cuda"))["hardware"]
+    assert hardware["device"] == "a GPU" and hardware.get("card") == which
 
 
 def test_provenance_says_where_a_number_comes_from() -> None:

@@ -19,6 +19,16 @@ def device_name(device: Any) -> str:
     return device.type
 
 
+def card(device: Any) -> str | None:
+    """Which of several GPUs of one name: the head of its UUID; None where there is none."""
+    if device.type != "cuda":
+        return None
+    import torch
+
+    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+    return None if uuid is None else str(uuid)[:8]
+
+
 @functools.cache
 def cpu_name() -> str:
     """What the processor is called."""

@@ -17,7 +17,7 @@ def device(record: Mapping[str, Any]) -> str:
 def beside(record: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> list[str]:
     """Names of the records that were made at the same time on hardware of the same name.
 
-    They may have had a card of their own; a record does not tell.
+    Older records do not tell which card of a machine they were made on: it may have been another.
 
     >>> where = {"hardware": {"device": "a GPU"}}
     >>> begun = {"one": "2026-01-01T00:00:00", "other": "2026-01-01T00:00:59"}
@@ -27,11 +27,20 @@ def beside(record: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> l
     ... )
     >>> beside(one, [one]), beside(one, [one, other])
     ([], ['other'])
+    >>> for run, card in ((one, "0a1b2c3d"), (other, "4e5f6071")):
+    ...     run["provenance"] = {"hardware": {"device": "a GPU", "card": card}}
+    >>> beside(one, [one, other])
+    []
     """
     start, end = _span(record)
-    others = (r for r in records if r["name"] != record["name"] and device(r) == device(record))
+    others = (r for r in records if r["name"] != record["name"] and _may_share(r, record))
     spans = [(other["name"], *_span(other)) for other in others if "wall_time_s" in other]
     return [name for name, begun, done in spans if begun < end and start < done]
+
+
+def _may_share(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    cards = {r["provenance"]["hardware"].get("card") for r in (one, other)}
+    return device(one) == device(other) and (len(cards) == 1 or None in cards)
 
 
 def _span(record: Mapping[str, Any]) -> tuple[datetime, datetime]:

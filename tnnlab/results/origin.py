@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import tnnlab
-from tnnlab._machine import cpu_name, device_name
+from tnnlab._machine import card, cpu_name, device_name
 
 Record = dict[str, Any]
 
@@ -75,4 +75,6 @@ def _hardware(device: Any, processes: int) -> Record:
     hardware: Record = {"cpu": cpu_name(), "cpu_count": os.cpu_count(), "processes": processes}
     if device is None:
         return {"device": hardware["cpu"], "type": "cpu", **hardware}
+    if which := card(device):
+        hardware["card"] = which
     return {"device": device_name(device), "type": device.type, **hardware}
