@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tnnlab.ops import toeplitz_matmul, toeplitz_matrix
+from tests.ops.reference import exact, near
+from tnnlab.ops import toeplitz_matmul
 from tnnlab.ops.tiles import correlation_operator, gpu_kernels_refuse, product_operator
 
 BOTH = pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
@@ -39,16 +40,6 @@ def make(
     return tuple(tensor.to(GPU) for tensor in tensors)  # type: ignore[return-value]
 
 
-def exact(kernel: Tensor, x: Tensor, grad: Tensor, causal: bool) -> list[Tensor]:
-    """The product and both gradients, in float64: through a matrix, or an FFT where it is large."""
-    kernel, x = kernel.double().requires_grad_(), x.double().requires_grad_()
-    if x.shape[-1] > 2048:
-        y = toeplitz_matmul(kernel, x, causal=causal, method="fft")
-    else:
-        y = torch.einsum("cij,bcj->bci", toeplitz_matrix(kernel, causal), x)
-    return [y.detach(), *torch.autograd.grad(y, (kernel, x), grad.double())]
-
-
 def through(kernel: Tensor, x: Tensor, grad: Tensor, causal: bool) -> list[Tensor]:
     kernel, x = kernel.detach().requires_grad_(), x.detach().requires_grad_()
     y = toeplitz_matmul(kernel, x, causal=causal, method="monarch")
@@ -63,12 +54,6 @@ def in_blocks(kernel: Tensor, x: Tensor, grad: Tensor, causal: bool) -> list[Ten
     _monarch.product(kernel, x, y, causal, False, **SMALL)
     _monarch.product(kernel, grad, grad_x, causal, True, **SMALL)
     return [y, _monarch.correlate(x, grad, causal, **SMALL), grad_x]
-
-
-def near(values: list[Tensor], references: list[Tensor], tolerance: float) -> None:
-    for value, reference in zip(values, references, strict=True):
-        assert value.shape == reference.shape
-        assert (value.double() - reference).norm() <= tolerance * reference.norm()
 
 
 @pytest.mark.gpu

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tnnlab.ops import choose_method, crossovers, tiles, toeplitz_matmul, toeplitz_matrix
+from tests.ops.reference import exact, near
+from tnnlab.ops import choose_method, crossovers, tiles, toeplitz_matmul
 from tnnlab.ops.tiles import correlation_operator, gpu_kernels_refuse, product_operator
 
 BOTH = pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
@@ -24,23 +25,10 @@ def make(
     return kernel.to(GPU), x.to(GPU), grad.to(GPU)
 
 
-def exact(kernel: Tensor, x: Tensor, grad: Tensor, causal: bool) -> list[Tensor]:
-    """The product and both gradients, in float64 through a written-out matrix."""
-    kernel, x = kernel.double().requires_grad_(), x.double().requires_grad_()
-    y = torch.einsum("cij,bcj->bci", toeplitz_matrix(kernel, causal), x)
-    return [y.detach(), *torch.autograd.grad(y, (kernel, x), grad.double())]
-
-
 def through(kernel: Tensor, x: Tensor, grad: Tensor, causal: bool) -> list[Tensor]:
     kernel, x = kernel.requires_grad_(), x.detach().requires_grad_()
     y = toeplitz_matmul(kernel, x, causal=causal, method="triton")
     return [y.detach(), *torch.autograd.grad(y, (kernel, x), grad)]
-
-
-def near(values: list[Tensor], references: list[Tensor], tolerance: float) -> None:
-    for value, reference in zip(values, references, strict=True):
-        assert value.shape == reference.shape
-        assert (value.double() - reference).norm() <= tolerance * reference.norm()
 
 
 @pytest.mark.gpu
