@@ -58,16 +58,12 @@ def _spectra_program(
             exists = (position >= 0) & (position < length) & (place > 0)
             imag = -_load(x_row, position, exists)
             scale, inverse = _power_of_two(tl.maximum(_peak(real), _peak(imag)))
-            imag = (imag * inverse).to(tl.float16)
+            real, imag = (real * inverse).to(tl.float16), (imag * inverse).to(tl.float16)
+            re = tl.dot(-f1_im, imag, tl.dot(f1_re, real))
+            im = tl.dot(f1_re, imag, tl.dot(f1_im, real))
+            re, im = _rows_forward(re, im, f2_re, f2_im, twist_ptr, P, Q)
         else:
-            scale, inverse = _power_of_two(_peak(real))
-            imag = 0.0
-        re = tl.dot(f1_re, (real * inverse).to(tl.float16))
-        im = tl.dot(f1_im, (real * inverse).to(tl.float16))
-        if COMPLEX:
-            re = tl.dot(-f1_im, imag, re)
-            im = tl.dot(f1_re, imag, im)
-        re, im = _rows_forward(re, im, f2_re, f2_im, twist_ptr, P, Q)
+            re, im, scale = _forward(real, f1_re, f1_im, f2_re, f2_im, twist_ptr, P, Q)
         at = spectra_ptr + row * (2 * P * Q) + place
         tl.store(at, re.to(tl.float16))
         tl.store(at + P * Q, im.to(tl.float16))
@@ -98,9 +94,7 @@ def _product_program(
         if FUSED:
             x = _load(x_ptr + sequence * x_batch + channel * x_channel, place, place < n)
             x_re, x_im, scale = _forward(x, f1_re, f1_im, f2_re, f2_im, twist_ptr, P, Q)
-            k_re, k_im = _load_spectrum(kernel_ptr, kernel_row, place, P * Q)
-            if TRANSPOSED:
-                k_im = -k_im
+            k_re, k_im = _load_kernel(kernel_ptr, kernel_row, place, TRANSPOSED, P * Q)
             scale *= tl.load(kernel_scales_ptr + kernel_row)
             re = (k_re * x_re - k_im * x_im) * scale
             im = (k_re * x_im + k_im * x_re) * scale
@@ -113,16 +107,14 @@ def _product_program(
             for other in tl.range(low, high):
                 offset = other - block if TRANSPOSED else block - other
                 x_re, x_im = _load_spectrum(x_ptr, x_row + other, place, P * Q)
-                k_re, k_im = _load_spectrum(kernel_ptr, kernel_row + offset, place, P * Q)
-                if TRANSPOSED:
-                    k_im = -k_im
+                k_re, k_im = _load_kernel(kernel_ptr, kernel_row + offset, place, TRANSPOSED, P * Q)
                 scale = tl.load(x_scales_ptr + x_row + other)
                 scale *= tl.load(kernel_scales_ptr + kernel_row + offset)
                 re += (k_re * x_re - k_im * x_im) * scale
                 im += (k_re * x_im + k_im * x_re) * scale
 
         re, im, scale = _rows_back(re, im, f2_re, f2_im, twist_ptr, P, Q)
-        y = tl.dot(tl.trans(f1_im), im, tl.dot(tl.trans(f1_re), re)) * scale
+        y = _columns_back(re, im, f1_re, f1_im) * scale
         y_row = y_ptr + sequence * y_batch + channel * y_channel
         position = block * (P * Q) + place
         tl.store(y_row + position, y.to(y_ptr.dtype.element_ty), mask=position < n)
@@ -168,9 +160,8 @@ def _correlation_program(
     re, im, scale = _rows_back(re, im, f2_re, f2_im, twist_ptr, P, Q)
     scale *= gain
     at = tl.program_id(0).to(tl.int64) * (P * Q) + place
-    real = tl.dot(tl.trans(f1_im), im, tl.dot(tl.trans(f1_re), re))
-    tl.store(lower_ptr + at, real * scale)
-    upper = tl.dot(tl.trans(f1_im), re, tl.dot(tl.trans(-f1_re), im)) * scale  # -Im c
+    tl.store(lower_ptr + at, _columns_back(re, im, f1_re, f1_im) * scale)
+    upper = _columns_back(-im, re, f1_re, f1_im) * scale  # -Im c
     tl.store(upper_ptr + at, tl.where(place > 0, upper, 0.0))  # at 0 nothing wraps, but rounding
 
 
@@ -216,6 +207,12 @@ def _rows_back(re, im, f2_re, f2_im, twist_ptr, P: tl.constexpr, Q: tl.constexpr
 
 
 @triton.jit
+def _columns_back(re, im, f1_re, f1_im):
+    """The real part of ``F₁ᴴ B``."""
+    return tl.dot(tl.trans(f1_im), im, tl.dot(tl.trans(f1_re), re))
+
+
+@triton.jit
 def _twist(twist_ptr, P: tl.constexpr, Q: tl.constexpr):
     at = twist_ptr + _matrix(P, Q)
     return tl.load(at).to(tl.float32), tl.load(at + P * Q).to(tl.float32)
@@ -236,6 +233,15 @@ def _load(row_ptr, position, mask):
 def _load_spectrum(ptr, row, place, SIZE: tl.constexpr):
     at = ptr + row * (2 * SIZE) + place
     return tl.load(at).to(tl.float32), tl.load(at + SIZE).to(tl.float32)
+
+
+@triton.jit
+def _load_kernel(ptr, row, place, TRANSPOSED: tl.constexpr, SIZE: tl.constexpr):
+    """The spectrum of a block of the matrix, or of its transpose: the conjugate."""
+    re, im = _load_spectrum(ptr, row, place, SIZE)
+    if TRANSPOSED:
+        im = -im
+    return re, im
 
 
 @triton.jit

@@ -23,9 +23,6 @@ METHODS = ("auto", "dense", "fft", "tiles", "triton", "monarch")
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _HALF = (torch.float16, torch.bfloat16)
 
-# Kinds of arithmetic in which the tiles meet the FFT on chip. It takes a power of two of positions,
-# whatever n is: it overtakes at 2,048, where it fits, be there twice the tiles or not.
-_STEEP = ("hopper half",)
 # A dense product stores channels · n² numbers: beyond this many bytes it is not worth its memory.
 _DENSE_BYTES = 2**30
 # On a CPU it takes longer to write a matrix than it saves, unless this many times as many sequences
@@ -80,11 +77,14 @@ def choose_method(
     where = f"({'measured on this machine' if measured_here(device, kind) else 'built in'}) {where}"
     size = channels * length**2 * dtype.itemsize
     limit = 0
+    # An FFT on chip takes a power of two of positions, whatever n is: it overtakes tiles where it
+    # fits, be there twice as many or not.
+    on_chip = crossover(device, kind, "monarch")
     for method in LADDER:
         if not (longest := crossover(device, kind, method)):
             continue
         limit = longest
-        if method in ("tiles", "triton") and not causal and kind not in _STEEP:
+        if method in ("tiles", "triton") and not causal and not on_chip:
             limit //= 2  # twice the tiles: as at twice the length
         if length > limit:
             continue
