@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import tnnlab
+from tnnlab._extras import require
 from tnnlab.bench.cli import add_parser as add_bench
 from tnnlab.training.errors import ConfigError, Interrupted, TrainingStopped
 
@@ -140,6 +141,8 @@ def train(arguments: Sequence[str]) -> None:
 
     out = Path(out or f"runs/{default}")
     run(config, out, resume=resume, command=repeat(arguments))
+    if not require("accelerate", "train").PartialState().is_main_process:
+        return  # one of several processes speaks for all
     print(f"model: {out / 'model'}   record: {out / 'result.json'}")
     if config.kind == RunConfig.kind:
         print(f"draw from it: tnnlab generate {shlex.quote(str(out))} --prompt 'def '")
