@@ -140,6 +140,27 @@ def test_a_few_channels_at_a_time_are_the_same_product(
     assert torch.autograd.gradgradcheck(product, (kernel, x))
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_transforms_of_torch_func_see_through_it(method: str) -> None:
+    kernel, x = (tensor.requires_grad_() for tensor in make(17, True))
+
+    def energy(kernel: Tensor, x: Tensor) -> Tensor:
+        return toeplitz_matmul(kernel, x, causal=True, method=method).square().sum()
+
+    found = torch.func.grad(energy, argnums=(0, 1))(kernel, x)
+    known = torch.autograd.grad(energy(kernel, x), (kernel, x))
+    for one, other in zip(found, known, strict=True):
+        torch.testing.assert_close(one, other)
+
+    def steepness(kernel: Tensor) -> Tensor:
+        return torch.func.grad(energy)(kernel, x).square().sum()
+
+    # The energy is a square form of the kernel, so its gradient is linear in it.
+    torch.testing.assert_close(
+        (torch.func.grad(steepness)(kernel) * kernel).sum(), 2 * steepness(kernel)
+    )
+
+
 @pytest.mark.parametrize("method", ["fft", "tiles"])
 def test_the_backward_pass_keeps_the_inputs_and_nothing_else(method: str) -> None:
     kernel, x = (t.requires_grad_() for t in make(500, True))

@@ -10,8 +10,8 @@ as batched matrix products.
 """
 
 import functools
+import importlib
 import importlib.util
-import inspect
 from typing import Any
 
 import torch
@@ -72,7 +72,7 @@ def tile_product(kernel: Tensor, x: Tensor, causal: bool, transposed: bool, sche
     Returns:
         like ``x``, its strides kept where they are dense and the length is innermost.
     """
-    run = product_operator if _traced(x) else _Product.apply
+    run = product_operator if _traced(x) else _past_binding(_Product)
     return run(kernel, x, causal, transposed, scheme)
 
 
@@ -81,7 +81,7 @@ def tile_correlation(x: Tensor, g: Tensor, causal: bool, scheme: str) -> Tensor:
 
     At least float32. ``x`` and ``g``: ``(batch, channels, n)``.
     """
-    run = correlation_operator if _traced(x) else _Correlation.apply
+    run = correlation_operator if _traced(x) else _past_binding(_Correlation)
     return run(x, g, causal, scheme)
 
 
@@ -115,12 +115,13 @@ def _correlation(x: Tensor, g: Tensor, causal: bool, scheme: str) -> Tensor:
 def _kernels(scheme: str) -> tuple[Any, dict[str, Any]]:
     """The module of the kernels, and the options that they take."""
     if scheme == "monarch":
-        from tnnlab.ops import _monarch
+        return _module("_monarch"), {}
+    return _module("_triton"), {"precision": _precision()}
 
-        return _monarch, {}
-    from tnnlab.ops import _triton
 
-    return _triton, {"precision": _precision()}
+@functools.cache
+def _module(name: str) -> Any:
+    return importlib.import_module(f"tnnlab.ops.{name}")
 
 
 product_operator = torch.library.custom_op("tnnlab::tile_product", _product, mutates_args=())
@@ -176,11 +177,6 @@ product_operator.register_autograd(_differentiate_product, setup_context=_save_p
 correlation_operator.register_autograd(_differentiate_correlation, setup_context=_save_correlation)
 
 
-# `Function.apply` asks for the signature at each call; kept here, it need not be worked out again.
-for _run in (_product, _correlation):
-    _run.__signature__ = inspect.signature(_run)  # type: ignore[attr-defined]
-
-
 class _Product(torch.autograd.Function):
     forward = staticmethod(_product)
     setup_context = staticmethod(_save_product)
@@ -191,6 +187,17 @@ class _Correlation(torch.autograd.Function):
     forward = staticmethod(_correlation)
     setup_context = staticmethod(_save_correlation)
     backward = staticmethod(_differentiate_correlation)  # pyright: ignore
+
+
+def _past_binding(function: Any) -> Any:
+    """``function.apply`` without its first step, which fills in default arguments: there are none.
+
+    It binds the arguments by ``inspect``, a fifth of what a short product costs a CPU. Transforms
+    of ``torch.func`` need what else the method does.
+    """
+    if torch._C._are_functorch_transforms_active():
+        return function.apply
+    return super(torch.autograd.Function, function).apply  # pyright: ignore
 
 
 def _rows(x: Tensor) -> Tensor:
