@@ -28,11 +28,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from tnnlab.ops._launch import Program
 from tnnlab.ops._triton import cdiv, next_power_of_2, sum_lags
 
 MOST = 8  # rows of a program
 
 
+@Program
 @triton.jit
 def _spectra_program(
     x_ptr, spectra_ptr, scales_ptr, f1_ptr, twist_ptr, f2_ptr,
@@ -70,6 +72,7 @@ def _spectra_program(
         tl.store(scales_ptr + row, scale * gain)
 
 
+@Program
 @triton.jit
 def _product_program(
     x_ptr, x_scales_ptr, kernel_ptr, kernel_scales_ptr, y_ptr, f1_ptr, twist_ptr, f2_ptr,
@@ -120,6 +123,7 @@ def _product_program(
         tl.store(y_row + position, y.to(y_ptr.dtype.element_ty), mask=position < n)
 
 
+@Program
 @triton.jit
 def _correlation_program(
     x_ptr, x_scales_ptr, g_ptr, g_scales_ptr, lower_ptr, upper_ptr, f1_ptr, twist_ptr, f2_ptr,

@@ -18,10 +18,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from tnnlab.ops._launch import Program
+
 COPIES = 8
 PLACES = 512
 
 
+@Program
 @triton.jit
 def _product_program(
     x_ptr, copies_ptr, y_ptr,
@@ -71,6 +74,7 @@ def _product_program(
     tl.store(y_row[:, None] + position, sums.to(y_ptr.dtype.element_ty), mask=mask)
 
 
+@Program
 @triton.jit
 def _copies_program(
     kernel_ptr, copies_ptr, lags, zero, direction, row, origin, PLACES: tl.constexpr
@@ -86,6 +90,7 @@ def _copies_program(
         tl.store(copies_ptr + (channel * 8 + copy) * row + place, value, mask=place < row)
 
 
+@Program
 @triton.jit
 def _correlation_program(
     x_ptr, g_ptr, lower_ptr, upper_ptr,
@@ -150,6 +155,7 @@ def _diagonals(sums, SIZE: tl.constexpr):
     return lower, upper
 
 
+@Program
 @triton.jit
 def _lags_program(
     lower_ptr, upper_ptr, y_ptr, places, lags, start, BLOCK: tl.constexpr, PLACES: tl.constexpr
