@@ -5,6 +5,35 @@ from torch import Tensor
 
 from tnnlab.ops import toeplitz_matmul, toeplitz_matrix
 
+GPU = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def draw(
+    n: int,
+    batch: int,
+    causal: bool,
+    *,
+    channels: int = 3,
+    dtype: torch.dtype = torch.bfloat16,
+    scales: tuple[float, float, float] = (1.0, 1.0, 1.0),
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A kernel in float32, an input and a gradient on the GPU, values that ``dtype`` holds."""
+    generator = torch.Generator().manual_seed(n)
+    kernel = torch.randn(channels, n if causal else 2 * n - 1, generator=generator)
+    x, grad = torch.randn(2, batch, channels, n, generator=generator)
+    kernel, x, grad = (
+        (tensor * scale).to(GPU, dtype)
+        for tensor, scale in zip((kernel, x, grad), scales, strict=True)
+    )
+    return kernel.float(), x, grad
+
+
+def through(kernel: Tensor, x: Tensor, grad: Tensor, causal: bool, method: str) -> list[Tensor]:
+    """The product by a method, and the gradients of kernel and x."""
+    kernel, x = kernel.detach().requires_grad_(), x.detach().requires_grad_()
+    y = toeplitz_matmul(kernel, x, causal=causal, method=method)
+    return [y.detach(), *torch.autograd.grad(y, (kernel, x), grad)]
+
 
 def exact(kernel: Tensor, x: Tensor, grad: Tensor, causal: bool) -> list[Tensor]:
     """The product, and the gradients of kernel and x, in float64: through a written-out matrix, or

@@ -1,6 +1,6 @@
 """The GPU kernels of an FFT on chip: blocks that do not divide, extreme scales, what is not finite.
 
-Layouts, graphs and the choice are shared with the tiles: :mod:`tests.ops.test_tiles`.
+What both kinds of GPU kernels promise is in :mod:`tests.ops.test_gpu_product`.
 """
 
 import math
@@ -11,39 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.ops.reference import exact, near
+from tests.ops.reference import GPU, draw, exact, near, through
 from tnnlab.ops import toeplitz_matmul
-from tnnlab.ops.tiles import correlation_operator, gpu_kernels_refuse, product_operator
+from tnnlab.ops.tiles import gpu_kernels_refuse
 
 BOTH = pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
 HALF = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-GPU = "cuda" if torch.cuda.is_available() else "cpu"
 # The output's own rounding is 1.7e-3 in bfloat16, and 2e-4 in float16.
 TOLERANCE = {torch.bfloat16: 2.5e-3, torch.float16: 1e-3}
 SMALL = {"P": 16, "Q": 16}  # blocks of 256 positions
-
-
-def make(
-    n: int,
-    batch: int,
-    causal: bool,
-    *,
-    channels: int = 3,
-    dtype: torch.dtype = torch.bfloat16,
-    scales: tuple[float, float, float] = (1.0, 1.0, 1.0),
-) -> tuple[Tensor, Tensor, Tensor]:
-    """A kernel, an input and a gradient on the GPU."""
-    generator = torch.Generator().manual_seed(n)
-    kernel = torch.randn(channels, n if causal else 2 * n - 1, generator=generator)
-    x, grad = torch.randn(2, batch, channels, n, generator=generator)
-    tensors = (kernel * scales[0], (x * scales[1]).to(dtype), (grad * scales[2]).to(dtype))
-    return tuple(tensor.to(GPU) for tensor in tensors)  # type: ignore[return-value]
-
-
-def through(kernel: Tensor, x: Tensor, grad: Tensor, causal: bool) -> list[Tensor]:
-    kernel, x = kernel.detach().requires_grad_(), x.detach().requires_grad_()
-    y = toeplitz_matmul(kernel, x, causal=causal, method="monarch")
-    return [y.detach(), *torch.autograd.grad(y, (kernel, x), grad)]
 
 
 def in_blocks(kernel: Tensor, x: Tensor, grad: Tensor, causal: bool) -> list[Tensor]:
@@ -62,8 +38,8 @@ def in_blocks(kernel: Tensor, x: Tensor, grad: Tensor, causal: bool) -> list[Ten
 @pytest.mark.parametrize("n", [1, 2, 3, 17, 127, 128, 256, 257, 1000, 1024, 1031, 2048])
 @pytest.mark.parametrize("batch", [1, 3, 20])
 def test_values_and_gradients(batch: int, n: int, dtype: torch.dtype, causal: bool) -> None:
-    tensors = make(n, batch, causal, dtype=dtype)
-    near(through(*tensors, causal), exact(*tensors, causal), 1.5 * TOLERANCE[dtype])
+    tensors = draw(n, batch, causal, dtype=dtype)
+    near(through(*tensors, causal, "monarch"), exact(*tensors, causal), 1.5 * TOLERANCE[dtype])
 
 
 @pytest.mark.gpu
@@ -71,8 +47,8 @@ def test_values_and_gradients(batch: int, n: int, dtype: torch.dtype, causal: bo
 @HALF
 @pytest.mark.parametrize("n", [4093, 5000, 8192, 12001, 16384, 16385, 40000])
 def test_great_lengths(n: int, dtype: torch.dtype, causal: bool) -> None:
-    tensors = make(n, 3, causal, dtype=dtype)
-    near(through(*tensors, causal), exact(*tensors, causal), TOLERANCE[dtype])
+    tensors = draw(n, 3, causal, dtype=dtype)
+    near(through(*tensors, causal, "monarch"), exact(*tensors, causal), TOLERANCE[dtype])
 
 
 @pytest.mark.gpu
@@ -80,7 +56,7 @@ def test_great_lengths(n: int, dtype: torch.dtype, causal: bool) -> None:
 @HALF
 @pytest.mark.parametrize("n", [255, 256, 257, 512, 769, 1009])
 def test_several_blocks(n: int, dtype: torch.dtype, causal: bool) -> None:
-    tensors = make(n, 3, causal, dtype=dtype)
+    tensors = draw(n, 3, causal, dtype=dtype)
     near(in_blocks(*tensors, causal), exact(*tensors, causal), TOLERANCE[dtype])
 
 
@@ -93,9 +69,9 @@ def test_several_blocks(n: int, dtype: torch.dtype, causal: bool) -> None:
     causal=st.booleans(),
 )
 def test_any_shape(n: int, batch: int, channels: int, causal: bool) -> None:
-    tensors = make(n, batch, causal, channels=channels)
+    tensors = draw(n, batch, causal, channels=channels)
     references = exact(*tensors, causal)
-    near(through(*tensors, causal), references, 4e-3)
+    near(through(*tensors, causal, "monarch"), references, 4e-3)
     near(in_blocks(*tensors, causal), references, 4e-3)
 
 
@@ -107,16 +83,16 @@ def test_any_shape(n: int, batch: int, channels: int, causal: bool) -> None:
     ids=str,
 )
 def test_extreme_scales(scales: tuple[float, float, float], causal: bool) -> None:
-    tensors = make(700, 3, causal, scales=scales)
+    tensors = draw(700, 3, causal, scales=scales)
     references = exact(*tensors, causal)
-    near(through(*tensors, causal), references, TOLERANCE[torch.bfloat16])
+    near(through(*tensors, causal, "monarch"), references, TOLERANCE[torch.bfloat16])
     near(in_blocks(*tensors, causal), references, TOLERANCE[torch.bfloat16])
 
 
 @pytest.mark.gpu
 @BOTH
 def test_each_sequence_has_its_own_scale(causal: bool) -> None:
-    kernel, x, _ = make(700, 4, causal)
+    kernel, x, _ = draw(700, 4, causal)
     factors = torch.tensor([1.0, 2.0**-40, 2.0**40, 0.0], device=GPU)[:, None, None]
     y = toeplitz_matmul(kernel, x, causal=causal, method="monarch")
     scaled = toeplitz_matmul(kernel, (x * factors).to(x.dtype), causal=causal, method="monarch")
@@ -127,9 +103,9 @@ def test_each_sequence_has_its_own_scale(causal: bool) -> None:
 @BOTH
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_stays_visible(value: float, causal: bool) -> None:
-    kernel, x, grad = make(700, 3, causal)
+    kernel, x, grad = draw(700, 3, causal)
     x[1, 0, 5] = value
-    y, grad_kernel, _ = through(kernel, x, grad, causal)
+    y, grad_kernel, _ = through(kernel, x, grad, causal, "monarch")
     assert y[1, 0].isnan().all() and y.isnan().sum() == 700
     assert grad_kernel[0].isnan().all() and grad_kernel[1:].isfinite().all()
     blocks = in_blocks(kernel, x, grad, causal)[0]  # the whole first block, and what depends on it
@@ -141,64 +117,15 @@ def test_what_is_not_finite_stays_visible(value: float, causal: bool) -> None:
 
 @pytest.mark.gpu
 @BOTH
-def test_results_are_the_same_in_every_run(causal: bool) -> None:
-    tensors = make(1031, 9, causal)
-    for run in (through, in_blocks):
-        first, second = run(*tensors, causal), run(*tensors, causal)
-        assert all(torch.equal(*pair) for pair in zip(first, second, strict=True))
-
-
-@pytest.mark.gpu
-@BOTH
-def test_channels_first_in_memory_stays_so(causal: bool) -> None:
-    kernel, x, grad = make(700, 5, causal)
-    first = x.transpose(0, 1).contiguous().transpose(0, 1)
-    y = toeplitz_matmul(kernel, first, causal=causal, method="monarch")
-    assert y.stride() == first.stride()
-    assert torch.equal(y, toeplitz_matmul(kernel, x, causal=causal, method="monarch"))
-    last = x.transpose(1, 2).contiguous().transpose(1, 2)
-    near(through(kernel, last, grad, causal), exact(kernel, x, grad, causal), 2.5e-3)
-
-
-@pytest.mark.gpu
-def test_a_captured_graph_replays_on_new_input() -> None:
-    kernel, x, _ = make(700, 4, True)
-    toeplitz_matmul(kernel, x, causal=True, method="monarch")  # compiles, and writes the tables
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        y = toeplitz_matmul(kernel, x, causal=True, method="monarch")
-    x.copy_(torch.randn_like(x))
-    graph.replay()
-    assert torch.equal(y, toeplitz_matmul(kernel, x, causal=True, method="monarch"))
-
-
-@pytest.mark.gpu
-@BOTH
-@pytest.mark.filterwarnings("ignore")  # deprecations inside torch's compiler
-def test_it_compiles_without_a_graph_break(causal: bool) -> None:
-    compiled = torch.compile(
-        lambda kernel, x: toeplitz_matmul(kernel, x, causal=causal, method="monarch"),
-        fullgraph=True,
-    )
-    for n in (300, 400):
-        kernel, x, grad = make(n, 3, causal)
-        kernel, x = kernel.requires_grad_(), x.requires_grad_()
-        found = torch.autograd.grad(compiled(kernel, x), (kernel, x), grad)
-        near(list(found), exact(kernel, x, grad, causal)[1:], 3e-3)
-
-
-@pytest.mark.gpu
-@BOTH
-def test_the_custom_operators_keep_pytorchs_rules_on_a_gpu(causal: bool) -> None:
-    kernel, x, grad = make(40, 2, causal)
-    kernel, x, grad = (tensor.requires_grad_() for tensor in (kernel, x, grad))
-    torch.library.opcheck(product_operator, (kernel, x, causal, False, "monarch"))
-    torch.library.opcheck(correlation_operator, (x, grad, causal, "monarch"))
+def test_several_blocks_are_the_same_in_every_run(causal: bool) -> None:
+    tensors = draw(1031, 9, causal)
+    first, second = in_blocks(*tensors, causal), in_blocks(*tensors, causal)
+    assert all(torch.equal(*pair) for pair in zip(first, second, strict=True))
 
 
 @pytest.mark.gpu
 def test_second_derivatives() -> None:
-    kernel, x, grad = make(300, 2, True, dtype=torch.float16, scales=(0.1, 1.0, 1.0))
+    kernel, x, grad = draw(300, 2, True, dtype=torch.float16, scales=(0.1, 1.0, 1.0))
     grad = grad.requires_grad_()
     found = []
     for method in ("monarch", "fft"):
@@ -210,14 +137,6 @@ def test_second_derivatives() -> None:
         first = torch.autograd.grad(y, source[:2], source[2], create_graph=True)
         found.append(torch.autograd.grad(sum(g.double().square().mean() for g in first), source))
     near(list(found[0]), list(found[1]), 5e-3)
-
-
-def test_where_they_cannot_run_a_warning_says_why_and_the_fft_does_it() -> None:
-    for dtype in (torch.float32, torch.bfloat16):
-        kernel, x = torch.randn(2, 9, dtype=dtype), torch.randn(3, 2, 9, dtype=dtype)
-        with pytest.warns(UserWarning, match=r"'monarch' runs as 'fft': .*, and x is on cpu"):
-            y = toeplitz_matmul(kernel, x, causal=True, method="monarch")
-        assert torch.equal(y, toeplitz_matmul(kernel, x, causal=True, method="fft"))
 
 
 def test_they_take_float16_and_bfloat16_only() -> None:
