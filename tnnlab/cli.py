@@ -141,11 +141,12 @@ def train(arguments: Sequence[str]) -> None:
 
     out = Path(out or f"runs/{default}")
     run(config, out, resume=resume, command=repeat(arguments))
-    if not require("accelerate", "train").PartialState().is_main_process:
-        return  # one of several processes speaks for all
-    print(f"model: {out / 'model'}   record: {out / 'result.json'}")
-    if config.kind == RunConfig.kind:
-        print(f"draw from it: tnnlab generate {shlex.quote(str(out))} --prompt 'def '")
+    processes = require("accelerate", "train").PartialState()
+    if processes.is_main_process:  # one of several speaks for all
+        print(f"model: {out / 'model'}   record: {out / 'result.json'}")
+        if config.kind == RunConfig.kind:
+            print(f"draw from it: tnnlab generate {shlex.quote(str(out))} --prompt 'def '")
+    processes.destroy_process_group()
 
 
 def sweep(options: argparse.Namespace) -> None:
