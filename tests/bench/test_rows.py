@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tnnlab.bench import products
-from tnnlab.bench.rows import collect
+from tnnlab.bench.rows import collect, make_record
 from tnnlab.cli import main
 
 
@@ -54,3 +55,21 @@ def test_the_record_of_a_stopped_benchmark_says_so(
     assert record["status"] == "stopped"
     assert len(record["rows"]) == 1 and record["rows"][0]["n"] == 16
     assert "stopped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("stopped", "wrong", "status"),
+    [
+        (False, False, "complete"),
+        (False, True, "wrong results"),
+        (True, True, "stopped"),  # above all else: rows are missing
+    ],
+)
+def test_a_record_says_whether_all_rows_are_there_and_right(
+    stopped: bool, wrong: bool, status: str
+) -> None:
+    rows = [{"n": 1, "wrong": wrong}, {"n": 2}]
+    known: Any = {"preset": "smoke", "command": "", "config": {}, "begun": 0.0}
+    cpu = torch.device("cpu")
+    record = make_record("bench", "", **known, device=cpu, rows=rows, stopped=stopped)
+    assert (record["status"], record["rows"]) == (status, rows)

@@ -142,7 +142,7 @@ def test_the_benchmark_speaks_for_language_models_that_shared_a_card() -> None:
 def test_the_speed_of_an_operator_is_that_of_its_row() -> None:
     records = load_records(records_folder())
     panel = draw(records, "speed of the operator", "lra-text")
-    stored = json.loads((records_folder() / "bench-operators-h200.json").read_text("utf-8"))
+    stored = json.loads((records_folder() / "bench-operators-h100.json").read_text("utf-8"))
     for name, row in (("TNO", "tno-3"), ("FD-TNO", "fd-3"), ("RTF", "rtf")):
         (fits,) = (
             r["tokens_per_s"]
@@ -151,7 +151,7 @@ def test_the_speed_of_an_operator_is_that_of_its_row() -> None:
             if r["n"] == 2048 and not r["causal"]
         )
         assert places(panel)[name][0][0] == pytest.approx(fits / 1e6)
-    assert "2,048 positions and 1,536 channels" in panel.note and "H200" in panel.note
+    assert "2,048 positions and 1,536 channels" in panel.note and "H100" in panel.note
     assert places(draw([run("lra-image/tno", 1)], "speed of the operator", "lra-image")) == {
         "TNO: no figure": [(0, pytest.approx(np.nan, nan_ok=True))]
     }

@@ -20,7 +20,7 @@ STYLES = {
     "tiles": ("tiles", COLOURS[2], "D"),
     "triton": ("GPU kernels: tiles", COLOURS[2], "v"),
     "monarch": ("GPU kernels: FFT", COLOURS[4], "*"),
-    "flashfftconv": ("FlashFFTConv", COLOURS[4], "P"),
+    "flashfftconv": ("FlashFFTConv", "0.45", "P"),
     "attention": ("attention", COLOURS[3], "X"),
     "tno": ("TNO", COLOURS[0], "^"),
     "fd": ("FD-TNO", COLOURS[1], "s"),

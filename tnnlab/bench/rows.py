@@ -139,12 +139,12 @@ def make_record(
         stopped: of :func:`collect`.
         more: further entries, such as ``limits``.
     """
-    status = "stopped" if stopped else "complete"
+    whole = "wrong results" if any(row.get("wrong") for row in rows) else "complete"
     return {
         "name": name,
         "title": title,
         "preset": preset,
-        "status": "wrong results" if any(row.get("wrong") for row in rows) else status,
+        "status": "stopped" if stopped else whole,
         "command": command,
         "config": config,
         "provenance": provenance(device),

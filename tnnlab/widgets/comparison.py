@@ -155,7 +155,8 @@ def speed(run: Record) -> float:
 
 
 def newest(name: str, records: Sequence[Record]) -> Record | None:
-    """The newest complete record of a benchmark on a GPU."""
-    found = [r for r in records if r["name"] == name and r["status"] == "complete"]
+    """The newest record of a whole benchmark on a GPU. Rows with wrong results have no times."""
+    whole = ("complete", "wrong results")
+    found = [r for r in records if r["name"] == name and r["status"] in whole]
     found = [r for r in found if r["provenance"]["hardware"]["type"] == "cuda"]
     return max(found, key=lambda record: record["provenance"]["date"], default=None)
