@@ -96,6 +96,15 @@ def test_operators_are_checked_then_timed(name: str, causal: bool) -> None:
     assert 0 < max(rows[0]["errors"].values()) < 1e-4
 
 
+@pytest.mark.parametrize("causal", [True, False])
+def test_attention_of_some_queries_is_that_of_all(causal: bool) -> None:
+    qkv = torch.randn(3, 2, 1, 9, products.HEAD, dtype=torch.float64)
+    queries = torch.tensor([0, 3, 8])
+    everything = torch.nn.functional.scaled_dot_product_attention(*qkv, is_causal=causal)
+    found = products._attention(qkv, queries, causal)
+    torch.testing.assert_close(found, everything[..., queries, :])
+
+
 def test_attention_is_checked_then_timed() -> None:
     sizes = Sizes(20, 2, 300, True, torch.float32, CPU)
     rows = products.attention_rows("attention", sizes, timer)
