@@ -1,6 +1,7 @@
 """The command, its records, and what is read from them."""
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -176,6 +177,21 @@ def test_pictures_have_a_line_for_each_method(record: dict[str, Any]) -> None:
     plot_rows(axes, record, kinds=("product",), against="channels", names=("fft",))
     (line,) = axes.lines
     assert list(line.get_xdata()) == [2, 4]
+    plt.close(figure)
+
+
+def test_a_line_is_broken_where_a_row_was_refused() -> None:
+    row = {"kind": "product", "name": "fft", "causal": True, "channels": 4}
+    timed = {**row, "pass": "forward", "time_s": 1.0, "low_s": 0.5, "high_s": 2.0}
+    rows = [{**timed, "n": 16}, {**row, "n": 32, "skipped": "wrong result"}, {**timed, "n": 64}]
+    figure, axes = plt.subplots()
+    record = {"rows": rows, "config": {"channels": [4]}}
+    plot_rows(axes, record, kinds=("product",), by_pass="forward")
+    (line,) = axes.lines
+    assert list(line.get_xdata()) == [16, 32, 64]
+    assert [math.isnan(y) for y in line.get_ydata()] == [False, True, False]
+    plot_rows(axes, {**record, "rows": rows[1:2]}, kinds=("product",), by_pass="forward")
+    assert len(axes.lines) == 1  # nothing was timed: no line
     plt.close(figure)
 
 

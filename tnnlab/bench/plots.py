@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,8 @@ def plot_rows(
 ) -> None:
     """One line for each method or operator, on logarithmic axes; quartiles of time as a band.
 
+    It is broken where something was refused or not timed.
+
     Args:
         axes: to draw on.
         record: of ``tnnlab bench operators``.
@@ -97,17 +100,17 @@ def plot_rows(
         rows = [
             row
             for kind in kinds
-            for row in select(record, kind=kind, name=name, causal=causal, by_pass=by_pass)
-            if row.get(key) is not None and _in_sweep(row, record["config"], against)
+            for row in select(record, kind=kind, name=name, causal=causal)
+            if row.get("pass", by_pass) == by_pass and _in_sweep(row, record["config"], against)
         ]
-        if not rows or (names is not None and name not in names):
+        if all(row.get(key) is None for row in rows) or (names is not None and name not in names):
             continue
         places = [row[against] for row in rows]
-        values = [row[key] * unit for row in rows]
+        values = [_number(row, key) * unit for row in rows]
         dash = DASHES[number % len(DASHES)]
         axes.plot(places, values, color=colour, ls=dash, marker=marker, ms=4, label=title)
         if key == "time_s":
-            low, high = ([row[q] * unit for row in rows] for q in ("low_s", "high_s"))
+            low, high = ([_number(row, q) * unit for row in rows] for q in ("low_s", "high_s"))
             axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set(xscale="log", yscale="log", ylabel=label)
     axes.set_xlabel("length n" if against == "n" else "channels d")
@@ -174,6 +177,11 @@ def _plain_numbers(axis: Axis) -> None:
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _number(row: Mapping[str, Any], key: str) -> float:
+    """What a row has there; where it was refused, or not timed, a gap in a line."""
+    return math.nan if row.get(key) is None else row[key]
 
 
 def _in_sweep(row: Mapping[str, Any], config: Mapping[str, Any], against: str) -> bool:
