@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import tnnlab
-from tnnlab.cli import main
+from tnnlab.cli import main, repeat
 from tnnlab.results import load_records
 
 RECIPE = """\
@@ -86,6 +86,14 @@ def test_train_results_generate(recipe: str, capsys: pytest.CaptureFixture[str])
         assert main(["generate", folder, *options]) == 0
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1] and texts[0].startswith("12 times")
+
+
+def test_the_command_of_a_run_has_as_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["lm-stdlib", "--out", "here", "--preset", "smoke", "--resume"]
+    assert repeat(words) == "tnnlab train lm-stdlib --preset smoke"
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    expected = "torchrun --nproc_per_node 2 -m tnnlab train lm-stdlib --preset smoke"
+    assert repeat(words) == expected
 
 
 def test_a_used_folder_is_refused_until_resume(

@@ -12,6 +12,7 @@ from tnnlab.results import (
     by_family,
     commit,
     duration,
+    hardware,
     load_records,
     markdown_table,
     mean,
@@ -202,3 +203,14 @@ def test_families_gather_the_complete_records_of_their_seeds() -> None:
 
 def test_a_mean_says_of_how_many_runs() -> None:
     assert (mean([]), mean([1.0]), mean([1.0, 2.0, 3.0], 1)) == ("-", "1.00", "2.0 ± 1.0 (3)")
+
+
+@pytest.mark.parametrize(
+    ("type_", "processes", "text"),
+    [("cuda", 1, "a GPU"), ("cuda", 4, "4 × a GPU"), ("cpu", 4, "a GPU")],
+)
+def test_cards_that_worked_together_are_counted(type_: str, processes: int, text: str) -> None:
+    where = {"device": "a GPU", "type": type_, "processes": processes}
+    record = {**RECORD, "provenance": {"hardware": where, "date": "2024-05-06T07:08:09+00:00"}}
+    assert hardware(record) == text
+    assert table([record]).splitlines()[2].count(text) == 1

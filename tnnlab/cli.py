@@ -1,6 +1,7 @@
 """``tnnlab train | sweep | generate | convert | bench | recipes | results``."""
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -162,14 +163,17 @@ def sweep(options: argparse.Namespace) -> None:
 
 
 def repeat(arguments: Sequence[str]) -> str:
-    """The command that makes the same run elsewhere: without its folder and ``--resume``."""
+    """The command that makes the same run elsewhere: without its folder and ``--resume``, and with
+    as many processes."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # of torchrun, accelerate launch
+    launch = ["torchrun", "--nproc_per_node", str(processes), "-m"] if processes > 1 else []
     kept: list[str] = []
     skip = False
     for argument in arguments:
         if not (skip or argument in ("--out", "--resume") or argument.startswith("--out=")):
             kept.append(argument)
         skip = argument == "--out"
-    return shlex.join(["tnnlab", "train", *kept])
+    return shlex.join([*launch, "tnnlab", "train", *kept])
 
 
 def generate(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tnnlab import plots
 from tnnlab.data.names import check_name
 from tnnlab.overlaps import beside
-from tnnlab.results import duration, markdown_table, mean, without_seed
+from tnnlab.results import duration, hardware, markdown_table, mean, without_seed
 from tnnlab.training.sweeps import named_members, read_sweep, sweep_names
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def cost(records: Records, task: str) -> str:
                 mean([one["tokens_per_s"] / 1e6 for one in line.runs]) + star,
                 f"{max(memory) / 2**30:.2f}" if memory else "–",
                 duration(statistics.mean(one["wall_time_s"] for one in line.runs)),
-                run["provenance"]["hardware"]["device"],
+                hardware(run),
             ]
         )
     header = ["family", "M params", "M positions/s", "GiB", "wall time", "hardware"]

@@ -52,9 +52,20 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
         _number(final.get("rmse"), 1, 4),
         duration(record.get("wall_time_s")),
         _number(record.get("peak_memory_bytes"), 2**-30, 2, " GiB"),
-        where.get("hardware", {}).get("device", ""),
+        hardware(record),
         where.get("date", "")[:10],
     )
+
+
+def hardware(record: Mapping[str, Any]) -> str:
+    """What a record was made on: a processor or a card, or several cards that worked together.
+
+    >>> hardware({"provenance": {"hardware": {"device": "a GPU", "processes": 2}}})
+    '2 × a GPU'
+    """
+    where = record["provenance"].get("hardware", {})
+    several = where.get("type") != "cpu" and where.get("processes", 1) > 1
+    return (f"{where['processes']} × " if several else "") + where.get("device", "")
 
 
 def _number(value: float | None, unit: float, digits: int, suffix: str = "") -> str:
