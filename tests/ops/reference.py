@@ -16,16 +16,18 @@ def draw(
     channels: int = 3,
     dtype: torch.dtype = torch.bfloat16,
     scales: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    rounded: bool = False,
+    device: str = GPU,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """A kernel in float32, an input and a gradient on the GPU, values that ``dtype`` holds."""
+    """A kernel in float32, whose values ``dtype`` holds exactly if ``rounded``, an input and a
+    gradient."""
     generator = torch.Generator().manual_seed(n)
     kernel = torch.randn(channels, n if causal else 2 * n - 1, generator=generator)
     x, grad = torch.randn(2, batch, channels, n, generator=generator)
-    kernel, x, grad = (
-        (tensor * scale).to(GPU, dtype)
-        for tensor, scale in zip((kernel, x, grad), scales, strict=True)
-    )
-    return kernel.float(), x, grad
+    kernel, x, grad = (z * scale for z, scale in zip((kernel, x, grad), scales, strict=True))
+    if rounded:
+        kernel = kernel.to(dtype).float()
+    return kernel.to(device), x.to(device, dtype), grad.to(device, dtype)
 
 
 def through(kernel: Tensor, x: Tensor, grad: Tensor, causal: bool, method: str) -> list[Tensor]:

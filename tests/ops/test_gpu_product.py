@@ -45,8 +45,10 @@ def test_channels_first_in_memory_stays_so(causal: bool, method: str) -> None:
     assert y.stride() == first.stride()
     assert torch.equal(y, toeplitz_matmul(kernel, x, causal=causal, method=method))
     last = x.transpose(1, 2).contiguous().transpose(1, 2)
+    tolerance = {"triton": 3e-3, "monarch": 2.5e-3}[method]
     for other in (first, last):
-        near(through(kernel, other, grad, causal, method), exact(kernel, x, grad, causal), 3e-3)
+        found = through(kernel, other, grad, causal, method)
+        near(found, exact(kernel, x, grad, causal), tolerance)
 
 
 @pytest.mark.gpu
@@ -91,6 +93,7 @@ def test_the_custom_operators_keep_pytorchs_rules_on_a_gpu(causal: bool, method:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_where_they_cannot_run_a_warning_says_why(dtype: torch.dtype, method: str) -> None:
     kernel, x = torch.randn(2, 9, dtype=dtype), torch.randn(3, 2, 9, dtype=dtype)
-    with pytest.warns(UserWarning, match=rf"'{method}' runs as 'fft': .*, and x is on cpu"):
+    reason = rf"'{method}' runs as 'fft': .*CUDA device, and x is on cpu"
+    with pytest.warns(UserWarning, match=reason):
         y = toeplitz_matmul(kernel, x, causal=True, method=method)
     assert torch.equal(y, toeplitz_matmul(kernel, x, causal=True, method="fft"))

@@ -1,12 +1,13 @@
 """The GPU kernels without a GPU: in Triton's interpreter, on a CPU (``make kernels``)."""
 
+import functools
 import importlib.util
 import os
 
 import pytest
 import torch
-from torch import Tensor
 
+from tests.ops import reference
 from tests.ops.reference import exact, near
 
 if os.environ.get("TRITON_INTERPRET") != "1" or importlib.util.find_spec("triton") is None:
@@ -19,6 +20,7 @@ BOTH = pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirect
 # rounds.) Nearly all of what it allows is the output's rounding, or the operands'.
 TOLERANCE = 1e-3
 BLOCKS = {"P": 16, "Q": 16}
+draw = functools.partial(reference.draw, dtype=torch.float16, device="cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -27,17 +29,10 @@ def _few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_monarch, "_processors", lambda device: 1)
 
 
-def make(n: int, batch: int, causal: bool) -> tuple[Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(n)
-    kernel = torch.randn(3, n if causal else 2 * n - 1, generator=generator)
-    x, grad = torch.randn(2, batch, 3, n, generator=generator).half()
-    return kernel, x, grad
-
-
 @BOTH
 @pytest.mark.parametrize("n", [1, 3, 64, 129, 200])
 def test_tiles(n: int, causal: bool) -> None:
-    kernel, x, grad = make(n, 3, causal)
+    kernel, x, grad = draw(n, 3, causal)
     y, grad_x = torch.empty_like(x), torch.empty_like(x)
     _triton.product(kernel, x, y, causal, False, precision="ieee")
     _triton.product(kernel, grad, grad_x, causal, True, precision="ieee")
@@ -49,7 +44,7 @@ def test_tiles(n: int, causal: bool) -> None:
 @pytest.mark.parametrize("sizes", [{}, BLOCKS], ids=["one block", "several"])
 @pytest.mark.parametrize("n", [1, 3, 255, 256, 257, 700])
 def test_fft_on_chip(n: int, sizes: dict[str, int], causal: bool) -> None:
-    kernel, x, grad = make(n, 3, causal)
+    kernel, x, grad = draw(n, 3, causal)
     y, grad_x = torch.empty_like(x), torch.empty_like(x)
     _monarch.product(kernel, x, y, causal, False, **sizes)
     _monarch.product(kernel, grad, grad_x, causal, True, **sizes)
@@ -58,7 +53,7 @@ def test_fft_on_chip(n: int, sizes: dict[str, int], causal: bool) -> None:
 
 
 def test_an_fft_sees_the_future_by_its_rounding_alone() -> None:
-    kernel, x, other = make(200, 2, True)
+    kernel, x, other = draw(200, 2, True)
     later = torch.cat([x[..., :100], other[..., 100:]], -1)
     first, second = torch.empty_like(x), torch.empty_like(x)
     _monarch.product(kernel, x, first, True, False)
@@ -73,7 +68,7 @@ def test_an_fft_sees_the_future_by_its_rounding_alone() -> None:
 @BOTH
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of what is not finite
 def test_what_is_not_finite_stays_visible(causal: bool) -> None:
-    kernel, x, _ = make(300, 3, causal)
+    kernel, x, _ = draw(300, 3, causal)
     x[1, 0, 5] = float("inf")
     y = torch.zeros_like(x)
     _monarch.product(kernel, x, y, causal, False)

@@ -1,14 +1,19 @@
 """The GPU kernels of tiles: every shape that they do not divide; and the choice of a method."""
 
+import functools
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.ops.reference import draw, exact, near, through
+from tests.ops import reference
+from tests.ops.reference import exact, near, through
 from tnnlab.ops import choose_method, crossovers, tiles, toeplitz_matmul
-from tnnlab.ops.tiles import correlation_operator, product_operator
+from tnnlab.ops.tiles import correlation_operator, gpu_kernels_refuse, product_operator
 
+# Tiles round the taps. Here there is nothing to round off, as few products do not average it out.
+draw = functools.partial(reference.draw, rounded=True)
 BOTH = pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
 
 
@@ -60,6 +65,10 @@ def test_second_derivatives() -> None:
         first = torch.autograd.grad(y, source, grad, create_graph=True)
         found.append(torch.autograd.grad(sum(g.square().sum() for g in first), (*source, grad)))
     near(list(found[0]), [g.double() for g in found[1]], 1e-5)
+
+
+def test_they_do_not_take_float64() -> None:
+    assert "float64" in str(gpu_kernels_refuse(torch.device("cuda"), torch.float64))
 
 
 @pytest.mark.parametrize(
