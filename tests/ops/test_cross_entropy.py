@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tnnlab.ops import linear_cross_entropy
+from tnnlab.ops.cross_entropy import softmax_loss
 
 
 def make(rows: tuple[int, ...], dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
@@ -77,3 +78,29 @@ def test_shapes_that_do_not_fit_are_named(
         linear_cross_entropy(
             torch.ones(x), torch.ones(weight), torch.ones(targets, dtype=torch.int64)
         )
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_on_a_gpu_half_precision_is_as_near(dtype: torch.dtype, compiled: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(300, 64, generator=generator).to("cuda", dtype).requires_grad_()
+    weight = torch.randn(5003, 64, generator=generator).div(4).to("cuda", dtype).requires_grad_()
+    targets = torch.randint(5003, (300,), generator=generator).cuda()
+    loss_of = torch.compile(linear_cross_entropy) if compiled else linear_cross_entropy
+    exact = [t.detach().double().requires_grad_() for t in (x, weight)]
+    expected = naive(exact[0], exact[1], targets)
+    loss = loss_of(x, weight, targets, 128)
+    assert loss.dtype == torch.float32 and abs(loss - expected) < 1e-3 * expected
+    known = torch.autograd.grad(expected, exact)
+    for value, reference in zip(torch.autograd.grad(loss, (x, weight)), known, strict=True):
+        assert value.dtype == dtype and (value - reference).norm() < 1e-2 * reference.norm()
+    assert torch.equal(loss, loss_of(x, weight, targets, 128))
+
+
+@pytest.mark.gpu
+def test_the_kernel_is_a_whole_operator_of_pytorch() -> None:
+    logits = torch.randn(8, 320, device="cuda", dtype=torch.bfloat16)
+    targets = torch.randint(257, (8,), device="cuda")
+    torch.library.opcheck(softmax_loss, (logits, targets, 257))

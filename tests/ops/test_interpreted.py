@@ -13,7 +13,7 @@ from tests.ops.reference import exact, near
 if os.environ.get("TRITON_INTERPRET") != "1" or importlib.util.find_spec("triton") is None:
     pytest.skip("needs Triton and TRITON_INTERPRET=1: make kernels", allow_module_level=True)
 
-from tnnlab.ops import _monarch, _triton
+from tnnlab.ops import _monarch, _softmax, _triton
 
 BOTH = pytest.mark.parametrize("causal", [True, False], ids=["causal", "bidirectional"])
 # Of float16, in which every kernel multiplies here. (The interpreter cuts bfloat16 off, where a GPU
@@ -73,3 +73,22 @@ def test_what_is_not_finite_stays_visible(causal: bool) -> None:
     y = torch.zeros_like(x)
     _monarch.product(kernel, x, y, causal, False)
     assert y[1, 0].isnan().all() and y.isnan().sum() == 300
+
+
+@pytest.mark.parametrize(("rows", "words", "columns"), [(3, 1, 64), (5, 257, 320), (2, 5000, 5056)])
+def test_softmax_loss(rows: int, words: int, columns: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = (5 * torch.randn(rows, columns, generator=generator)).half()
+    targets = torch.randint(words, (rows,), generator=generator)
+    known = logits[:, :words].double().requires_grad_()
+    expected = torch.nn.functional.cross_entropy(known, targets, reduction="none")
+    (gradient,) = torch.autograd.grad(expected.sum(), known)
+    loss = _softmax.softmax_loss(logits, targets, words)
+    torch.testing.assert_close(loss.double(), expected.detach(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(logits[:, :words].double(), gradient, rtol=1e-3, atol=1e-6)
+    assert not logits[:, words:].any()
+
+
+def test_the_softmax_loss_of_what_is_no_word_is_nan() -> None:
+    loss = _softmax.softmax_loss(torch.zeros(3, 64).half(), torch.tensor([-100, 60, 4]), 50)
+    assert loss.isnan().tolist() == [True, True, False]

@@ -2,17 +2,23 @@
 
 Logits are the largest tensor of a language model: 65,536 tokens times 50,257 words are 13 GB in
 float32, several times over. Here a chunk of them exists at a time. Its gradient is known as soon
-as its loss is, so the forward pass computes both and the backward pass only scales.
+as its loss is, so the forward pass computes both and the backward pass only scales. On a GPU, in
+half precision, one kernel finds the losses of a chunk and turns its logits into their gradient
+(:mod:`tnnlab.ops._softmax`).
 """
 
+import importlib
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tnnlab.ops.tiles import gpu_kernels_refuse
+
 CHUNK = 8192
 ALIGNMENT = 64
+_HALF = (torch.float16, torch.bfloat16)
 
 
 def linear_cross_entropy(x: Tensor, weight: Tensor, targets: Tensor, chunk: int = CHUNK) -> Tensor:
@@ -43,14 +49,18 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, targets: Tensor, chunk: int 
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight = x.to(dtype), weight.to(dtype)
-    return _LinearCrossEntropy.apply(x.flatten(0, -2), weight, targets.flatten(), chunk)[0]
+    fused = x.dtype in _HALF and gpu_kernels_refuse(x.device, x.dtype) is None
+    flat = x.flatten(0, -2), weight, targets.flatten()
+    return _LinearCrossEntropy.apply(*flat, chunk, fused)[0]
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> tuple[Tensor, ...]:
+    def forward(
+        x: Tensor, weight: Tensor, targets: Tensor, chunk: int, fused: bool
+    ) -> tuple[Tensor, ...]:
         precise = torch.promote_types(x.dtype, torch.float32)
-        words = len(weight)
+        words, loss_of = len(weight), _by_kernel if fused else _softmax_loss
         # Matrix products are several times slower where rows of logits begin off alignment.
         weight = F.pad(weight, (0, 0, 0, -words % ALIGNMENT))
         loss = torch.zeros((), dtype=precise, device=x.device)
@@ -59,7 +69,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         with torch.autocast(x.device.type, enabled=False):
             for start in range(0, len(x), chunk):
                 rows = slice(start, start + chunk)
-                chunk_loss, grad = _softmax_loss(x[rows] @ weight.T, targets[rows], words)
+                chunk_loss, grad = loss_of(x[rows] @ weight.T, targets[rows], words)
                 loss += chunk_loss
                 grad_x[rows] = grad @ weight
                 grad_weight += grad.T @ x[rows]
@@ -74,7 +84,24 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         grad_x, grad_weight = ctx.saved_tensors
-        return grad.to(grad_x.dtype) * grad_x, (grad * grad_weight).to(ctx.dtype), None, None
+        return grad.to(grad_x.dtype) * grad_x, (grad * grad_weight).to(ctx.dtype), None, None, None
+
+
+@torch.library.custom_op("tnnlab::softmax_loss", mutates_args=("logits",))
+def softmax_loss(logits: Tensor, targets: Tensor, words: int) -> Tensor:
+    """The loss of each row, by the GPU kernel; logits become their gradient."""
+    with torch.cuda.device(logits.device):
+        return importlib.import_module("tnnlab.ops._softmax").softmax_loss(logits, targets, words)
+
+
+@softmax_loss.register_fake
+def _(logits: Tensor, targets: Tensor, words: int) -> Tensor:
+    return logits.new_empty(logits.shape[0], dtype=torch.float32)
+
+
+def _by_kernel(logits: Tensor, targets: Tensor, words: int) -> tuple[Tensor, Tensor]:
+    """What :func:`_softmax_loss` returns; the gradient stands in the place of the logits."""
+    return softmax_loss(logits, targets, words).sum(), logits
 
 
 def _softmax_loss(logits: Tensor, targets: Tensor, words: int) -> tuple[Tensor, Tensor]:
