@@ -23,12 +23,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import torch
@@ -39,6 +41,7 @@ from tnnlab.training.recipes import FOLDER as RECIPES
 from tnnlab.training.recipes import FULL, read_recipe, read_yaml, yaml_names
 
 KEYS = {"recipe", "preset", "overrides", "variants", "seeds", "members"}
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 MOST_LINES = 60  # of a record's training history: a curve needs no more
 
 
@@ -129,7 +132,8 @@ def run_sweep(
 ) -> list[str]:
     """Run what is not complete, ``jobs`` at a time, and gather the records.
 
-    With several GPUs the members are dealt out among them.
+    Of several GPUs (those that ``CUDA_VISIBLE_DEVICES`` names, where it is set) each job has one,
+    and the next member runs where one has ended.
 
     Args:
         members: as :func:`read_sweep` gives them.
@@ -147,20 +151,16 @@ def run_sweep(
     if jobs < 1:
         raise ConfigError(f"jobs is at least 1; got {jobs}")
     (out / "records").mkdir(parents=True, exist_ok=True)
-    gpus = torch.cuda.device_count()
+    places = _places(jobs, torch.cuda.device_count())
 
-    def run(number: int) -> bool:
-        member = members[number]
+    def run(member: Member) -> bool:
         folder, result = out / member.name, out / member.name / RUN
         if not _complete(result):
-            environment = dict(os.environ)
-            if gpus > 1:
-                environment["CUDA_VISIBLE_DEVICES"] = str(number % gpus)
             command = [sys.executable, "-m", "tnnlab", "train", *member.arguments]
-            with (out / f"{member.name}.log").open("a") as log:
+            with (out / f"{member.name}.log").open("a") as log, _taken(places) as place:
                 subprocess.run(
                     [*command, "--out", str(folder), "--resume"],
-                    stdout=log, stderr=subprocess.STDOUT, env=environment, check=False,
+                    stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **place}, check=False,
                 )  # fmt: skip
         complete = _complete(result)
         if complete:
@@ -170,8 +170,27 @@ def run_sweep(
         return complete
 
     with ThreadPoolExecutor(jobs) as pool:
-        complete = list(pool.map(run, range(len(members))))
+        complete = list(pool.map(run, members))
     return [member.name for member, done in zip(members, complete, strict=True) if not done]
+
+
+def _places(jobs: int, gpus: int) -> Queue[dict[str, str]]:
+    """What tells each of ``jobs`` processes at a time which GPU is its own."""
+    named = os.environ.get(_VISIBLE)
+    names = named.split(",") if named else [str(gpu) for gpu in range(gpus)]
+    places: Queue[dict[str, str]] = Queue()
+    for job in range(jobs):
+        places.put({_VISIBLE: names[job % gpus]} if gpus > 1 else {})
+    return places
+
+
+@contextmanager
+def _taken(places: Queue[dict[str, str]]) -> Iterator[dict[str, str]]:
+    place = places.get()
+    try:
+        yield place
+    finally:
+        places.put(place)
 
 
 def thinned(record: Mapping[str, Any]) -> dict[str, Any]:
