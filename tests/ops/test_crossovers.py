@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tnnlab.ops import choose_method, crossovers, tiles, toeplitz_matmul
+from tnnlab.ops import choose_method, crossovers, tiles, toeplitz, toeplitz_matmul
 
 CPU = torch.device("cpu")
 
@@ -52,6 +52,16 @@ def test_a_bidirectional_product_has_twice_the_tiles() -> None:
 def test_a_method_without_a_limit_is_never_the_fastest() -> None:
     crossovers.keep(CPU, {"cpu": {}})
     assert choice(1) == ("fft", True)
+
+
+@pytest.mark.parametrize(("refusal", "known"), [(None, "triton"), ("not float64", "fft")])
+def test_kernels_that_refuse_a_dtype_are_not_chosen(
+    refusal: str | None, known: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a GPU float64 goes by the limits of float32, which the kernels take.
+    crossovers.keep(CPU, {"cuda": {"dense": 8, "triton": 200}})
+    monkeypatch.setattr(toeplitz, "arithmetic", lambda device, dtype: ("cuda", refusal))
+    assert [choice(n)[0] for n in (8, 9, 200, 201)] == ["dense", known, known, "fft"]
 
 
 def test_it_counts_for_this_machine_only(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
