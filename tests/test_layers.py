@@ -42,6 +42,26 @@ def test_the_gtu_follows_its_formula() -> None:
     torch.testing.assert_close(gtu(x), expected)
 
 
+@pytest.mark.parametrize("shape", [(3, 7), (2, 5, 4)], ids=str)
+def test_the_operator_of_a_gtu_is_given_rows_and_nothing_is_copied(shape: tuple[int, ...]) -> None:
+    seen: list[torch.Tensor] = []
+
+    class Same(torch.nn.Module):
+        channels = 12
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(x)
+            return x
+
+    gtu, x = GTU(6, Same()), torch.randn(*shape, 6)
+    gtu.o.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    assert gtu(x).shape == x.shape
+    given, mixed = seen
+    positions = given[..., 0].numel()
+    assert given.shape == (*shape, 12) and given.stride()[-2:] == (1, positions)
+    assert mixed.shape == (positions, 12) and mixed.stride() == (1, positions)
+
+
 def test_the_gtu_starts_as_published() -> None:
     torch.manual_seed(0)
     gtu = GTU(256, TNO(768, causal=True))

@@ -19,19 +19,18 @@ def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else x.masked_fill(~mask.unsqueeze(-1), 0)
 
 
-def channels_first(linear: nn.Linear, x: Tensor) -> Tensor:
-    """``linear(x)`` on ``(…, channels)``, laid out in memory as ``(channels, …)``.
+def channel_rows(linear: nn.Linear, x: Tensor) -> Tensor:
+    """``linear(x)`` of ``(…, width)`` as ``(channels, positions)``: a row for each channel.
 
     A Toeplitz operator reads along the length of each channel. The matrix product can write its
-    output that way round at no cost, and the next one read it, so that nothing is transposed.
+    output that way round at no cost, and the next one read it, so that nothing is transposed. What
+    comes between them works on rows, too: a compiler lays out what it makes by its shape.
 
-    >>> y = channels_first(nn.Linear(8, 4), torch.zeros(2, 10, 8))
-    >>> y.shape, y.stride()[-2]  # positions are neighbours in memory
-    (torch.Size([2, 10, 4]), 1)
+    >>> channel_rows(nn.Linear(8, 4), torch.zeros(2, 10, 8)).shape
+    torch.Size([4, 20])
     """
     y = torch.mm(linear.weight, x.reshape(-1, x.shape[-1]).t())
-    y = y + linear.bias.to(y.dtype).unsqueeze(1)  # which autocast would not lower
-    return y.unflatten(1, x.shape[:-1]).movedim(0, -1)
+    return y + linear.bias.to(y.dtype).unsqueeze(1)  # which autocast would not lower
 
 
 class GTU(nn.Module):
@@ -66,9 +65,12 @@ class GTU(nn.Module):
             nn.init.normal_(linear.bias, std=0.02)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, **given: Any) -> Tensor:
-        u, v = F.silu(channels_first(self.u_proj, x)), F.silu(channels_first(self.v_proj, x))
-        mixed = u * self.operator(zero_padding(v, mask), **given)
-        return self.o(mixed.flatten(0, -2)).unflatten(0, x.shape[:-1])
+        u, v = F.silu(channel_rows(self.u_proj, x)), F.silu(channel_rows(self.v_proj, x))
+        if mask is not None:
+            v = v.masked_fill(~mask.flatten(), 0)
+        y = self.operator(v.unflatten(1, x.shape[:-1]).movedim(0, -1), **given)
+        mixed = u * y.movedim(-1, 0).flatten(1)
+        return self.o(mixed.t()).unflatten(0, x.shape[:-1])
 
 
 class GLU(nn.Module):
