@@ -62,4 +62,8 @@ class Separable2D(nn.Module):
 
 def along_rows(operator: nn.Module, x: Tensor, **given: Any) -> Tensor:
     """Apply a 1-D operator to each row: ``(batch, height, width, channels)`` to the same."""
-    return operator(x.flatten(0, 1), **given).unflatten(0, x.shape[:2])
+    # With channels first, what has to be copied on the way (and back) comes out as an operator
+    # reads it: along its length.
+    rows = x.movedim(-1, 0).flatten(1, 2)
+    mixed = operator(rows.movedim(0, -1), **given).movedim(-1, 0)
+    return mixed.unflatten(1, x.shape[:2]).movedim(0, -1)
