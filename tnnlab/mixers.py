@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tnnlab.layers import zero_padding
+from tnnlab.layers import channel_rows, zero_padding
 
 
 class S4Layer(nn.Module):
@@ -40,8 +40,10 @@ class S4Layer(nn.Module):
         self.o = nn.Linear(channels, 2 * channels)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, **given: Any) -> Tensor:
-        y = F.gelu(self.operator(zero_padding(x, mask), **given))
-        return F.glu(self.o(self.dropout(y)), dim=-1)
+        rows = zero_padding(x, mask).movedim(-1, 0).contiguous()  # once, for all that follows
+        y = F.gelu(self.operator(rows.movedim(0, -1), **given).movedim(-1, 0))
+        mixed = self.o(self.dropout(y).flatten(1).t()).unflatten(0, x.shape[:-1])
+        return F.glu(mixed, dim=-1)
 
 
 class Hyena(nn.Module):
@@ -67,15 +69,51 @@ class Hyena(nn.Module):
         super().__init__()
         inner = cast(int, operator.channels)
         self.projections = nn.Linear(width, 3 * inner)
-        self.short = nn.Conv1d(3 * inner, 3 * inner, kernel_size=3, groups=3 * inner)
+        self.short = DepthwiseConv1d(3 * inner, taps=3)
         self.operator = operator
         self.o = nn.Linear(inner, width)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, **given: Any) -> Tensor:
-        projected = zero_padding(self.projections(x), mask).transpose(-1, -2)
+        padding = None if mask is None else ~mask
+        rows = _without(channel_rows(self.projections, x).unflatten(1, x.shape[:-1]), padding)
         around = (2, 0) if self.operator.causal else (1, 1)
-        x0, x1, v = self.short(F.pad(projected, around)).transpose(-1, -2).chunk(3, dim=-1)
-        return self.o(x0 * self.operator(zero_padding(x1 * v, mask), **given))
+        short = self.short(F.pad(rows, around).transpose(0, 1)).transpose(0, 1)
+        x0, x1, v = short.chunk(3)  # (channels, batch, length)
+        y = self.operator(_without(x1 * v, padding).movedim(0, -1), **given)
+        mixed = x0 * y.movedim(-1, 0)
+        return self.o(mixed.flatten(1).t()).unflatten(0, x.shape[:-1])
+
+
+class DepthwiseConv1d(nn.Conv1d):
+    """A convolution of each channel by itself, with few taps: as a sum of shifted rows, which a
+    compiler joins with what is around. For a convolution it has all channels copied, twice.
+
+    Args:
+        channels: in and out.
+        taps: the width of the kernel.
+
+    Shape: ``(batch, channels, taps - 1 + n)`` to ``(batch, channels, n)``, as of ``nn.Conv1d``.
+
+    >>> import torch
+    >>> convolution, x = DepthwiseConv1d(4, taps=3), torch.randn(2, 4, 12)
+    >>> torch.allclose(convolution(x), nn.Conv1d.forward(convolution, x), atol=1e-6)
+    True
+    """
+
+    def __init__(self, channels: int, *, taps: int) -> None:
+        super().__init__(channels, channels, taps, groups=channels)
+
+    def forward(self, input: Tensor) -> Tensor:
+        rows, taps = input.transpose(0, 1), self.weight.permute(2, 0, 1).unsqueeze(-1)
+        n = rows.shape[-1] - len(taps) + 1
+        shifted = (rows[..., start : start + n] for start in range(len(taps)))
+        y = sum(tap * row for tap, row in zip(taps, shifted, strict=True))  # in float32
+        return (y + self.bias[:, None, None]).to(input.dtype).transpose(0, 1)  # type: ignore[index]
+
+
+def _without(rows: Tensor, padding: Tensor | None) -> Tensor:
+    """``rows (channels, batch, length)`` with zeros where the padding ``(batch, length)`` is."""
+    return rows if padding is None else rows.masked_fill(padding, 0)
 
 
 class LinearLayer(nn.Module):
