@@ -28,6 +28,7 @@ RECORD: dict[str, Any] = {
     "status": "complete",
     "steps": 4000,
     "parameters": 659_330,
+    "tokens_seen": 500_000_000,
     "tokens_per_s": 1.5e6,
     "peak_memory_bytes": 2**30,
     "started": "2026-01-01T00:00:00+00:00",
@@ -150,12 +151,12 @@ def test_a_star_for_a_device_that_was_shared() -> None:
     shared = {run["name"].split("/")[1]: bool(beside(run, records)) for run in records}
     assert shared == {"tno": True, "fd": True, "rtf": False, "s4d": False}
     found = rows(cost(records, "text"))
-    assert found["tno"] == ["0.66", "1.50*", "1.00", "1 min 0 s", "a GPU"]
-    assert found["s4d"][1] == "1.50"
+    assert found["tno"] == ["0.66", "12.00*", "1.50*", "1.00", "1 min 0 s", "a GPU"]
+    assert found["s4d"][1:3] == ["12.00", "1.50"]
 
 
 def test_a_record_of_a_cpu_has_no_memory() -> None:
-    assert rows(cost([record("lra-text/tno", peak_memory_bytes=None)], "text"))["tno"][2] == "–"
+    assert rows(cost([record("lra-text/tno", peak_memory_bytes=None)], "text"))["tno"][3] == "–"
 
 
 def test_curves_have_a_name_each_and_the_constant_answer() -> None:

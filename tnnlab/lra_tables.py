@@ -181,8 +181,8 @@ def data_of(records: Records, task: str) -> str:
 
 
 def cost(records: Records, task: str) -> str:
-    """What the runs of a task took, as a Markdown table: sizes, positions per second while it
-    trained, the most memory, wall time. A star at the speed: other runs shared the device.
+    """What the runs of a task took, as a Markdown table: sizes, updates and positions per second
+    while it trained, the most memory, wall time. A star at a speed: other runs shared the device.
 
     >>> cost([], "text")
     '*No record of this task yet.*'
@@ -198,14 +198,19 @@ def cost(records: Records, task: str) -> str:
             [
                 line.family,
                 f"{run['parameters'] / 1e6:.2f}",
+                mean([_updates_per_s(one) for one in line.runs]) + star,
                 mean([one["tokens_per_s"] / 1e6 for one in line.runs]) + star,
                 f"{max(memory) / 2**30:.2f}" if memory else "–",
                 duration(statistics.mean(one["wall_time_s"] for one in line.runs)),
                 hardware(run),
             ]
         )
-    header = ["family", "M params", "M positions/s", "GiB", "wall time", "hardware"]
+    header = ["family", "M params", "updates/s", "M positions/s", "GiB", "wall time", "hardware"]
     return markdown_table(header, rows, text=["hardware"]) if rows else _NO_RECORD
+
+
+def _updates_per_s(run: Mapping[str, Any]) -> float:
+    return run["tokens_per_s"] * run["steps"] / run["tokens_seen"]
 
 
 def commands(task: str) -> list[list[str]]:
