@@ -43,8 +43,14 @@ def test_the_gtu_follows_its_formula() -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 7), (2, 5, 4)], ids=str)
-def test_the_operator_of_a_gtu_is_given_rows_and_nothing_is_copied(shape: tuple[int, ...]) -> None:
+def test_a_gtu_works_on_rows_and_copies_nothing(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A compiler lays out what it makes by its shape: (channels, positions), as operators read it.
     seen: list[torch.Tensor] = []
+    active: list[tuple[int, ...]] = []
+    silu = F.silu
+    monkeypatch.setattr(F, "silu", lambda x: active.append(tuple(x.shape)) or silu(x))
 
     class Same(torch.nn.Module):
         channels = 12
@@ -60,6 +66,13 @@ def test_the_operator_of_a_gtu_is_given_rows_and_nothing_is_copied(shape: tuple[
     positions = given[..., 0].numel()
     assert given.shape == (*shape, 12) and given.stride()[-2:] == (1, positions)
     assert mixed.shape == (positions, 12) and mixed.stride() == (1, positions)
+    assert active == [(12, positions)] * 2
+
+
+def test_a_mask_of_a_gtu_may_be_one_for_all_sequences() -> None:
+    gtu, x = GTU(6, TNO(12, causal=False)), torch.randn(3, 7, 6)
+    mask = torch.arange(7) < 5
+    torch.testing.assert_close(gtu(x, mask), gtu(x, mask.expand(3, 7)))
 
 
 def test_the_gtu_starts_as_published() -> None:

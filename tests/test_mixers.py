@@ -1,11 +1,13 @@
+import copy
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from tests.contract import BOTH
-from tnnlab.mixers import Hyena, S4Layer
+from tnnlab.mixers import DepthwiseConv1d, Hyena, S4Layer
 from tnnlab.operators import RTF, S4D, SKITNO, TNO
 from tnnlab.ops import toeplitz_matrix
 
@@ -68,6 +70,32 @@ def layers(causal: bool) -> list[nn.Module]:
     ]
     made = [S4Layer(op) for op in operators] + [Hyena(4, op) for op in operators]
     return [layer.double().eval() for layer in made]
+
+
+class Watched(nn.Module):
+    """Its input, whose strides it keeps."""
+
+    channels, causal = 4, True
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.stride = x.stride()
+        return x
+
+
+@pytest.mark.parametrize("make", [S4Layer, lambda operator: Hyena(4, operator)])
+def test_operators_are_given_what_they_read_along(make: Callable[[nn.Module], nn.Module]) -> None:
+    operator = Watched()
+    make(operator)(torch.randn(3, 7, 4))
+    assert operator.stride[-2] == 1  # positions are neighbours in memory
+
+
+def test_the_short_convolution_sums_in_float32() -> None:
+    torch.manual_seed(0)
+    convolution = DepthwiseConv1d(8, taps=3).bfloat16()
+    x = torch.randn(2, 8, 66).bfloat16()
+    exact = nn.Conv1d.forward(copy.deepcopy(convolution).double(), x.double())
+    assert torch.equal(convolution(x), exact.bfloat16())
+    torch.testing.assert_close(convolution(x[0]), convolution(x)[0])
 
 
 def test_causal_layers_never_see_the_future() -> None:

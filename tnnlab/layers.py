@@ -66,9 +66,10 @@ class GTU(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None, **given: Any) -> Tensor:
         u, v = F.silu(channel_rows(self.u_proj, x)), F.silu(channel_rows(self.v_proj, x))
+        v = v.unflatten(1, x.shape[:-1])
         if mask is not None:
-            v = v.masked_fill(~mask.flatten(), 0)
-        y = self.operator(v.unflatten(1, x.shape[:-1]).movedim(0, -1), **given)
+            v = v.masked_fill(~mask, 0)
+        y = self.operator(v.movedim(0, -1), **given)
         mixed = u * y.movedim(-1, 0).flatten(1)
         return self.o(mixed.t()).unflatten(0, x.shape[:-1])
 

@@ -6,6 +6,7 @@ as the GTU does.
 
 from typing import Any, cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -26,7 +27,6 @@ class S4Layer(nn.Module):
 
     Shape: ``(batch, length, channels)`` to the same; ``mask`` as in :class:`tnnlab.layers.GTU`.
 
-    >>> import torch
     >>> from tnnlab.operators import S4D
     >>> S4Layer(S4D(8, causal=True))(torch.randn(2, 10, 8)).shape
     torch.Size([2, 10, 8])
@@ -59,7 +59,6 @@ class Hyena(nn.Module):
 
     Shape: ``(batch, length, width)`` to the same; ``mask`` as in :class:`tnnlab.layers.GTU`.
 
-    >>> import torch
     >>> from tnnlab.operators import HyenaFilter
     >>> Hyena(8, HyenaFilter(8, causal=True))(torch.randn(2, 10, 8)).shape
     torch.Size([2, 10, 8])
@@ -77,7 +76,7 @@ class Hyena(nn.Module):
         padding = None if mask is None else ~mask
         rows = _without(channel_rows(self.projections, x).unflatten(1, x.shape[:-1]), padding)
         around = (2, 0) if self.operator.causal else (1, 1)
-        short = self.short(F.pad(rows, around).transpose(0, 1)).transpose(0, 1)
+        short = self.short(F.pad(rows, around).movedim(0, -2)).movedim(-2, 0)
         x0, x1, v = short.chunk(3)  # (channels, batch, length)
         y = self.operator(_without(x1 * v, padding).movedim(0, -1), **given)
         mixed = x0 * y.movedim(-1, 0)
@@ -94,7 +93,6 @@ class DepthwiseConv1d(nn.Conv1d):
 
     Shape: ``(batch, channels, taps - 1 + n)`` to ``(batch, channels, n)``, as of ``nn.Conv1d``.
 
-    >>> import torch
     >>> convolution, x = DepthwiseConv1d(4, taps=3), torch.randn(2, 4, 12)
     >>> torch.allclose(convolution(x), nn.Conv1d.forward(convolution, x), atol=1e-6)
     True
@@ -104,11 +102,13 @@ class DepthwiseConv1d(nn.Conv1d):
         super().__init__(channels, channels, taps, groups=channels)
 
     def forward(self, input: Tensor) -> Tensor:
-        rows, taps = input.transpose(0, 1), self.weight.permute(2, 0, 1).unsqueeze(-1)
+        rows = input.movedim(-2, 0)  # (channels, …, length)
+        taps = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
+        taps = taps.permute(2, 0, 1).unflatten(-1, (1,) * (rows.ndim - 1))
         n = rows.shape[-1] - len(taps) + 1
         shifted = (rows[..., start : start + n] for start in range(len(taps)))
-        y = sum(tap * row for tap, row in zip(taps, shifted, strict=True))  # in float32
-        return (y + self.bias[:, None, None]).to(input.dtype).transpose(0, 1)  # type: ignore[index]
+        y = sum(tap * row for tap, row in zip(taps, shifted, strict=True)).movedim(0, -2)
+        return (y + self.bias[:, None]).to(input.dtype)  # type: ignore[index]
 
 
 def _without(rows: Tensor, padding: Tensor | None) -> Tensor:
@@ -125,7 +125,6 @@ class LinearLayer(nn.Module):
 
     Shape: ``(batch, length, channels)`` to the same; ``mask`` as in :class:`tnnlab.layers.GTU`.
 
-    >>> import torch
     >>> from tnnlab.operators import S4D
     >>> LinearLayer(S4D(8, causal=True))(torch.randn(2, 10, 8)).shape
     torch.Size([2, 10, 8])

@@ -99,3 +99,20 @@ def test_what_does_not_fit_is_named() -> None:
         Separable2D(OPERATORS["tno"](True), OPERATORS["tno"](False))
     with pytest.raises(ValueError, match=r"\(batch, height, width, channels\).*got \(2, 5, 3\)"):
         make("tno", True)(torch.zeros(2, 5, 3))
+
+
+class Watched(nn.Module):
+    """Its input, whose strides it keeps."""
+
+    channels, causal = 4, False
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.stride = x.stride()
+        return x
+
+
+def test_both_operators_are_given_what_they_read_along() -> None:
+    along_width, along_height = Watched(), Watched()
+    rows = torch.randn(4, 2, 5, 6)  # channels first, as a GTU has them
+    Separable2D(along_width, along_height)(rows.movedim(0, -1))
+    assert along_width.stride[-2] == along_height.stride[-2] == 1  # positions are neighbours

@@ -82,6 +82,22 @@ def test_both_ways_to_apply_w_agree(n: int, degree: int, monkeypatch: pytest.Mon
 
 
 @BOTH
+@pytest.mark.parametrize("n", [1, 3, 7, 8, 40])
+def test_both_ways_to_apply_the_taps_agree(
+    n: int, causal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    operator = SKITNO(3, causal=causal, inducing=4, sparse_width=7).double()
+    x = torch.randn(2, n, 3, dtype=torch.float64, requires_grad=True)
+    grad, found = torch.randn(2, n, 3, dtype=torch.float64), []
+    for product in (True, False):
+        monkeypatch.setattr(ski, "prefers_product", lambda *_, product=product: product)
+        y = operator(x)
+        found.append((y, *torch.autograd.grad(y, (x, operator.sparse), grad)))
+    torch.testing.assert_close(*found)
+
+
+@BOTH
 def test_the_causal_operator_is_the_lower_triangle(causal: bool) -> None:
     torch.manual_seed(0)
     matrix = SKITNO(2, causal=causal, inducing=5).matrix(30)

@@ -46,6 +46,16 @@ def test_half_precision_is_as_near_as_its_matrix_products() -> None:
         assert (value - reference).norm() < 1e-2 * reference.norm()
 
 
+def test_a_loss_scaler_comes_before_the_rounding_of_gradients() -> None:
+    x, weight, targets = make((65_536,), torch.float16)
+    exact_x, exact_weight = (t.detach().double().requires_grad_() for t in (x, weight))
+    known = torch.autograd.grad(naive(exact_x, exact_weight, targets), (exact_x, exact_weight))
+    scaled = 2.0**16 * linear_cross_entropy(x, weight, targets)
+    for value, reference in zip(torch.autograd.grad(scaled, (x, weight)), known, strict=True):
+        error = (value.double() / 2.0**16 - reference).norm() / reference.norm()
+        assert value.dtype == torch.float16 and error < 1e-3
+
+
 def test_autocast_computes_in_half_and_returns_gradients_in_full() -> None:
     x, weight, targets = make((32,), torch.float32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -97,6 +107,8 @@ def test_on_a_gpu_half_precision_is_as_near(dtype: torch.dtype, compiled: bool) 
     for value, reference in zip(torch.autograd.grad(loss, (x, weight)), known, strict=True):
         assert value.dtype == dtype and (value - reference).norm() < 1e-2 * reference.norm()
     assert torch.equal(loss, loss_of(x, weight, targets, 128))
+    apart = torch.stack([targets, 0 * targets], 1)[:, 0]  # the kernel reads them side by side
+    assert torch.equal(loss, loss_of(x, weight, apart, 128))
 
 
 @pytest.mark.gpu

@@ -89,6 +89,13 @@ def test_softmax_loss(rows: int, words: int, columns: int) -> None:
     assert not logits[:, words:].any()
 
 
+def test_the_softmax_loss_leaves_out_words_that_cannot_be() -> None:
+    logits = torch.tensor([[-torch.inf, 1.0, 2.0, -torch.inf] + [0.0] * 60]).half()
+    loss = _softmax.softmax_loss(logits, torch.tensor([1]), 4)
+    torch.testing.assert_close(loss, torch.tensor([1.0]).exp().log1p(), rtol=1e-4, atol=0)
+    assert logits[0, [0, 3]].eq(0).all() and logits[0, 1] < 0 < logits[0, 2]
+
+
 def test_the_softmax_loss_of_what_is_no_word_is_nan() -> None:
     loss = _softmax.softmax_loss(torch.zeros(3, 64).half(), torch.tensor([-100, 60, 4]), 50)
     assert loss.isnan().tolist() == [True, True, False]

@@ -283,6 +283,7 @@ def test_a_sweep_runs_what_is_not_complete(monkeypatch: pytest.MonkeyPatch) -> N
 def test_members_run_side_by_side_and_are_dealt_out_among_gpus(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     both, gpus = threading.Barrier(2, timeout=60), {}
 
     def run(command: list[str], *, env: dict[str, str], **_: Any) -> None:

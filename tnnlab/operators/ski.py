@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from tnnlab.operators.base import check_input
 from tnnlab.ops.interpolation import interpolation_matrix, interpolation_weights
+from tnnlab.ops.tiles import gpu_kernels_refuse
 from tnnlab.ops.toeplitz import toeplitz_matmul, toeplitz_matrix
 
 
@@ -72,7 +73,8 @@ class SKITNO(nn.Module):
 
     ``T ≈ T_sparse + W A Wᵀ`` in each channel: a short convolution, and a kernel seen only at the
     differences of r inducing points (A, Toeplitz), interpolated to all positions (W). Linear in n:
-    O(n + r log r). The sum is not Toeplitz: it has a :meth:`matrix` and no kernel.
+    O(n + r log r), but where an exact product is the faster way to apply a few taps. The sum is not
+    Toeplitz: it has a :meth:`matrix` and no kernel.
 
     Causal masking destroys the low rank. The causal operator is the published remedy, a running sum
     of r numbers at every position (Appendix B): O(n r) time *and memory* per channel, far more than
@@ -157,12 +159,16 @@ class SKITNO(nn.Module):
         return interpolation_matrix(n, self.inducing, self.degree, device=device).to(dtype)
 
     def _sparse(self, x: Tensor) -> Tensor:
-        """The short convolution: taps are stored lag by lag, `conv1d` wants them reversed."""
-        width = self.sparse.shape[1]
+        """The short convolution: as an exact product where that is the faster way."""
+        n, width = x.shape[-1], self.sparse.shape[1]
+        if prefers_product(n, width, x.device, x.dtype):
+            around = (0, n - width) if self.causal else (n - 1 - width // 2,) * 2  # < 0: cut off
+            taps = self.sparse.to(torch.promote_types(x.dtype, torch.float32))
+            return toeplitz_matmul(F.pad(taps, around), x, causal=self.causal)
         left = width - 1 if self.causal else width // 2
         padded = F.pad(x.reshape(-1, *x.shape[-2:]), (left, width - 1 - left))
         with torch.autocast(x.device.type, enabled=False):
-            taps = self.sparse.flip(1).unsqueeze(1).to(x.dtype)
+            taps = self.sparse.flip(1).unsqueeze(1).to(x.dtype)  # stored lag by lag
             return F.conv1d(padded, taps, groups=self.channels).view(x.shape)
 
     def _low_rank(self, x: Tensor) -> Tensor:
@@ -197,6 +203,19 @@ def prefers_dense(inducing: int, device_type: str) -> bool:
     (True, False)
     """
     return inducing <= (512 if device_type == "cuda" else 64)
+
+
+def prefers_product(n: int, width: int, device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether taps near the diagonal run as a Toeplitz product, zeros elsewhere; else as a
+    convolution, O(n · width), in which each channel is a group of its own.
+
+    GPU kernels of the product take little longer for n taps than for a few. On a core of a CPU the
+    convolution is the slower one up to some fifty times its width.
+
+    >>> [prefers_product(n, 33, torch.device("cpu"), torch.float32) for n in (512, 8192)]
+    [True, False]
+    """
+    return n <= 50 * width or not gpu_kernels_refuse(device, dtype)
 
 
 def gather(x: Tensor, indices: Tensor, weights: Tensor, inducing: int) -> Tensor:

@@ -27,7 +27,8 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, targets: Tensor, chunk: int 
     Args:
         x: ``(..., width)``; under autocast the matrix products run in its half precision.
         weight: ``(vocabulary, width)``.
-        targets: integers ``(...)``.
+        targets: integers ``(...)``, each a row of ``weight``: another is an error, or on a GPU in
+            half precision makes the loss nan.
         chunk: how many rows of logits exist at a time.
 
     Returns:
@@ -50,7 +51,7 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, targets: Tensor, chunk: int 
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight = x.to(dtype), weight.to(dtype)
     fused = x.dtype in _HALF and gpu_kernels_refuse(x.device, x.dtype) is None
-    flat = x.flatten(0, -2), weight, targets.flatten()
+    flat = x.flatten(0, -2), weight, targets.flatten().contiguous()
     return _LinearCrossEntropy.apply(*flat, chunk, fused)[0]
 
 
@@ -73,7 +74,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 loss += chunk_loss
                 grad_x[rows] = grad @ weight
                 grad_weight += grad.T @ x[rows]
-        return loss / len(x), grad_x / len(x), grad_weight[:words] / len(x)
+        return loss / len(x), grad_x, grad_weight[:words]  # of the sum: half precision holds it
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -84,7 +85,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         grad_x, grad_weight = ctx.saved_tensors
-        return grad.to(grad_x.dtype) * grad_x, (grad * grad_weight).to(ctx.dtype), None, None, None
+        scale = grad / len(grad_x)  # a loss scaler's, too, comes before all rounding
+        to_x = (scale * grad_x.to(grad.dtype)).to(grad_x.dtype)
+        return to_x, (scale * grad_weight).to(ctx.dtype), None, None, None
 
 
 @torch.library.custom_op("tnnlab::softmax_loss", mutates_args=("logits",))
