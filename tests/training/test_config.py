@@ -22,6 +22,11 @@ def test_a_configuration_survives_json() -> None:
     [
         ({"training": {"warmup": 2000}}, "training.warmup is 2000, longer than"),
         ({"training": {"accumulate": 3}}, "accumulate is 3, which does not divide"),
+        ({"training": {"compile": "fast"}}, "training.compile"),
+        (
+            {"training": {"compile": "reduce-overhead", "accumulate": 2}},
+            "'reduce-overhead' keeps gradients .*accumulate 2 take true",
+        ),
         ({"training": {"schedule": "cosin"}}, "did you mean cosine"),
         ({"training": {"precision": "bf8"}}, "did you mean bf16"),
         ({"training": {"schedule": "inverse-square-root", "warmup": 0}}, "at least 1"),

@@ -307,11 +307,30 @@ def test_other_lengths_are_measured_at_the_end(tiny: RunConfig, tmp_path: Path) 
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "modes"), [(False, []), (True, [None]), ("reduce-overhead", ["reduce-overhead"])]
+)
+def test_a_model_is_compiled_as_asked(
+    given: bool | str,
+    modes: list[str | None],
+    tiny: RunConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str | None] = []
+    monkeypatch.setattr(CausalLM, "compile", lambda self, *, mode: asked.append(mode))
+    train(change(tiny, training={"compile": given}), tmp_path)
+    assert asked == modes
+
+
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore")  # deprecations inside torch's compiler
+@pytest.mark.parametrize("how", [True, "reduce-overhead"])
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_mixed_precision_on_a_gpu(tiny: RunConfig, tmp_path: Path, precision: str) -> None:
-    config = change(tiny, training={"precision": precision, "compile": True})
+def test_mixed_precision_on_a_gpu(
+    tiny: RunConfig, tmp_path: Path, precision: str, how: bool | str
+) -> None:
+    config = change(tiny, training={"precision": precision, "compile": how})
     record = train(config, tmp_path)
     assert record["provenance"]["hardware"]["type"] == "cuda"
     assert record["precision"] == precision and record["peak_memory_bytes"] > 0

@@ -32,7 +32,9 @@ class TrainingConfig:
         clip: largest norm of the gradient, to which a longer one is scaled; null: no clipping.
         precision: "fp32", "bf16", "fp16", or "auto": bf16 on a GPU that has it, fp16 on an older
             one, fp32 on a CPU. The result record says which ran.
-        compile: whether to run the model through ``torch.compile``.
+        compile: whether to run the model through ``torch.compile``; "reduce-overhead": in its mode
+            of that name, which records CUDA graphs, for a small model that a CPU cannot start fast
+            enough.
         threads: of a CPU run; null: as many as torch takes. A small model is fastest with one, and
             the last bits of a loss depend on it.
         log_every: updates between two lines of training metrics.
@@ -62,7 +64,7 @@ class TrainingConfig:
     weight_decay: float = 0.2
     clip: float | None = 1.0
     precision: Precision = "auto"
-    compile: bool = False
+    compile: bool | Literal["reduce-overhead"] = False
     threads: int | None = None
     log_every: int = 10
     checkpoint_every: int = 200
@@ -93,6 +95,15 @@ class TrainingConfig:
             self.batch_size % self.accumulate == 0,
             f"training.accumulate is {self.accumulate}, which does not divide "
             f"training.batch_size {self.batch_size}",
+        )
+        check(
+            self.compile in (True, False, "reduce-overhead"),
+            f"training.compile is true, false or 'reduce-overhead'; got {self.compile!r}",
+        )
+        check(
+            self.compile != "reduce-overhead" or self.accumulate == 1,
+            f"training.compile 'reduce-overhead' keeps gradients where its graph writes the next: "
+            f"with training.accumulate {self.accumulate} take true",
         )
         check(
             self.warmup <= self.steps,

@@ -63,7 +63,8 @@ def prepare(config: RunConfig, out: Path, *, resume: bool, progress_bar: bool | 
     set_seed(config.seed)  # all processes begin with the same weights …
     network = objective.make_model().train()
     if config.training.compile:
-        network.compile()
+        mode = config.training.compile
+        network.compile(mode=mode if isinstance(mode, str) else None)
     optimizer = make_optimizer(config.training, network, accelerator.device)
     model, optimizer = accelerator.prepare(network, optimizer)
     set_seed(config.seed, device_specific=True)  # … and drop out different units
