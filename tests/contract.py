@@ -217,3 +217,21 @@ class OperatorContract(ABC):
     def test_a_kernel_of_no_length_is_refused(self, causal: bool) -> None:
         with pytest.raises(ValueError, match=r"n ≥ 1.*got (n = )?0"):
             self.taps(self.make(causal), 0)
+
+
+class Watched(nn.Module):
+    """An operator that returns its input, and keeps it."""
+
+    seen: Tensor
+
+    def __init__(self, channels: int, *, causal: bool = True) -> None:
+        super().__init__()
+        self.channels, self.causal = channels, causal
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen = x
+        return x
+
+    def reads_along(self) -> bool:
+        """Whether positions were neighbours in memory."""
+        return self.seen.stride(-2) == 1

@@ -1,7 +1,10 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.contract import Watched
 from tnnlab.layers import GLU, GTU, TNNBlock
 from tnnlab.norms import LayerNorm, RMSNorm
 from tnnlab.operators import TNO
@@ -47,25 +50,17 @@ def test_a_gtu_works_on_rows_and_copies_nothing(
     shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A compiler lays out what it makes by its shape: (channels, positions), as operators read it.
-    seen: list[torch.Tensor] = []
+    mixed: list[torch.Tensor] = []
     active: list[tuple[int, ...]] = []
     silu = F.silu
     monkeypatch.setattr(F, "silu", lambda x: active.append(tuple(x.shape)) or silu(x))
 
-    class Same(torch.nn.Module):
-        channels = 12
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            seen.append(x)
-            return x
-
-    gtu, x = GTU(6, Same()), torch.randn(*shape, 6)
-    gtu.o.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    assert gtu(x).shape == x.shape
-    given, mixed = seen
-    positions = given[..., 0].numel()
-    assert given.shape == (*shape, 12) and given.stride()[-2:] == (1, positions)
-    assert mixed.shape == (positions, 12) and mixed.stride() == (1, positions)
+    operator, positions = Watched(12), math.prod(shape)
+    gtu, x = GTU(6, operator), torch.randn(*shape, 6)
+    gtu.o.register_forward_pre_hook(lambda _, given: mixed.append(given[0]))
+    assert gtu(x).shape == x.shape and operator.seen.shape == (*shape, 12)
+    assert operator.reads_along()
+    assert mixed[0].shape == (positions, 12) and mixed[0].stride() == (1, positions)
     assert active == [(12, positions)] * 2
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.contract import BOTH
+from tests.contract import BOTH, Watched
 from tnnlab.mixers import DepthwiseConv1d, Hyena, S4Layer
 from tnnlab.operators import RTF, S4D, SKITNO, TNO
 from tnnlab.ops import toeplitz_matrix
@@ -72,21 +72,11 @@ def layers(causal: bool) -> list[nn.Module]:
     return [layer.double().eval() for layer in made]
 
 
-class Watched(nn.Module):
-    """Its input, whose strides it keeps."""
-
-    channels, causal = 4, True
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.stride = x.stride()
-        return x
-
-
 @pytest.mark.parametrize("make", [S4Layer, lambda operator: Hyena(4, operator)])
 def test_operators_are_given_what_they_read_along(make: Callable[[nn.Module], nn.Module]) -> None:
-    operator = Watched()
+    operator = Watched(4)
     make(operator)(torch.randn(3, 7, 4))
-    assert operator.stride[-2] == 1  # positions are neighbours in memory
+    assert operator.reads_along()
 
 
 def test_the_short_convolution_sums_in_float32() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.contract import BOTH, assert_same
+from tests.contract import BOTH, Watched, assert_same
 from tnnlab.operators import FDTNO, RTF, S4D, SKITNO, TNO, HyenaFilter, Separable2D
 
 CHANNELS = 3
@@ -101,18 +101,8 @@ def test_what_does_not_fit_is_named() -> None:
         make("tno", True)(torch.zeros(2, 5, 3))
 
 
-class Watched(nn.Module):
-    """Its input, whose strides it keeps."""
-
-    channels, causal = 4, False
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.stride = x.stride()
-        return x
-
-
 def test_both_operators_are_given_what_they_read_along() -> None:
-    along_width, along_height = Watched(), Watched()
+    along_width, along_height = Watched(4), Watched(4)
     rows = torch.randn(4, 2, 5, 6)  # channels first, as a GTU has them
     Separable2D(along_width, along_height)(rows.movedim(0, -1))
-    assert along_width.stride[-2] == along_height.stride[-2] == 1  # positions are neighbours
+    assert along_width.reads_along() and along_height.reads_along()
