@@ -107,8 +107,8 @@ class DepthwiseConv1d(nn.Conv1d):
         taps = taps.permute(2, 0, 1).unflatten(-1, (1,) * (rows.ndim - 1))
         n = rows.shape[-1] - len(taps) + 1
         shifted = (rows[..., start : start + n] for start in range(len(taps)))
-        y = sum(tap * row for tap, row in zip(taps, shifted, strict=True)).movedim(0, -2)
-        return (y + self.bias[:, None]).to(input.dtype)  # type: ignore[index]
+        y = cast(Tensor, sum(tap * row for tap, row in zip(taps, shifted, strict=True)))
+        return (y.movedim(0, -2) + cast(Tensor, self.bias)[:, None]).to(input.dtype)
 
 
 def _without(rows: Tensor, padding: Tensor | None) -> Tensor:
