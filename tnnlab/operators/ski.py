@@ -209,8 +209,8 @@ def prefers_product(n: int, width: int, device: torch.device, dtype: torch.dtype
     """Whether taps near the diagonal run as a Toeplitz product, zeros elsewhere; else as a
     convolution, O(n · width), in which each channel is a group of its own.
 
-    GPU kernels of the product take little longer for n taps than for a few. On a core of a CPU the
-    convolution is the slower one up to some fifty times its width.
+    On a core of a CPU the convolution is the slower one up to some fifty times its width. On a GPU
+    the product's kernels are taken at every length: nothing is padded and copied for them.
 
     >>> [prefers_product(n, 33, torch.device("cpu"), torch.float32) for n in (512, 8192)]
     [True, False]
