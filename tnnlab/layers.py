@@ -33,6 +33,24 @@ def channel_rows(linear: nn.Linear, x: Tensor) -> Tensor:
     return y + linear.bias.to(y.dtype).unsqueeze(1)  # which autocast would not lower
 
 
+def from_rows(linear: nn.Linear, rows: Tensor) -> Tensor:
+    """``linear`` of rows ``(channels, …)`` as ``(…, width)``, which are not transposed for it.
+
+    >>> from_rows(nn.Linear(4, 8), torch.zeros(4, 2, 10)).shape
+    torch.Size([2, 10, 8])
+    """
+    return linear(rows.flatten(1).t()).unflatten(0, rows.shape[1:])
+
+
+def zero_padded_rows(rows: Tensor, mask: Tensor | None) -> Tensor:
+    """:func:`zero_padding` of rows ``(channels, batch, length)``.
+
+    >>> zero_padded_rows(torch.ones(2, 1, 3), torch.tensor([[True, True, False]])).sum(0)
+    tensor([[2., 2., 0.]])
+    """
+    return rows if mask is None else rows.masked_fill(~mask, 0)
+
+
 class GTU(nn.Module):
     """Gated Toeplitz unit (Qin et al., ICLR 2023, §3.5).
 
@@ -65,13 +83,12 @@ class GTU(nn.Module):
             nn.init.normal_(linear.bias, std=0.02)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, **given: Any) -> Tensor:
-        u, v = F.silu(channel_rows(self.u_proj, x)), F.silu(channel_rows(self.v_proj, x))
-        v = v.unflatten(1, x.shape[:-1])
-        if mask is not None:
-            v = v.masked_fill(~mask, 0)
-        y = self.operator(v.movedim(0, -1), **given)
-        mixed = u * y.movedim(-1, 0).flatten(1)
-        return self.o(mixed.t()).unflatten(0, x.shape[:-1])
+        u, v = (
+            F.silu(channel_rows(linear, x)).unflatten(1, x.shape[:-1])
+            for linear in (self.u_proj, self.v_proj)
+        )
+        y = self.operator(zero_padded_rows(v, mask).movedim(0, -1), **given)
+        return from_rows(self.o, u * y.movedim(-1, 0))
 
 
 class GLU(nn.Module):

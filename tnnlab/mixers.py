@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tnnlab.layers import channel_rows, zero_padding
+from tnnlab.layers import channel_rows, from_rows, zero_padded_rows, zero_padding
 
 
 class S4Layer(nn.Module):
@@ -42,8 +42,7 @@ class S4Layer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None, **given: Any) -> Tensor:
         rows = zero_padding(x, mask).movedim(-1, 0).contiguous()  # once, for all that follows
         y = F.gelu(self.operator(rows.movedim(0, -1), **given).movedim(-1, 0))
-        mixed = self.o(self.dropout(y).flatten(1).t()).unflatten(0, x.shape[:-1])
-        return F.glu(mixed, dim=-1)
+        return F.glu(from_rows(self.o, self.dropout(y)), dim=-1)
 
 
 class Hyena(nn.Module):
@@ -73,14 +72,13 @@ class Hyena(nn.Module):
         self.o = nn.Linear(inner, width)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, **given: Any) -> Tensor:
-        padding = None if mask is None else ~mask
-        rows = _without(channel_rows(self.projections, x).unflatten(1, x.shape[:-1]), padding)
+        rows = channel_rows(self.projections, x).unflatten(1, x.shape[:-1])
+        rows = zero_padded_rows(rows, mask)
         around = (2, 0) if self.operator.causal else (1, 1)
         short = self.short(F.pad(rows, around).movedim(0, -2)).movedim(-2, 0)
         x0, x1, v = short.chunk(3)  # (channels, batch, length)
-        y = self.operator(_without(x1 * v, padding).movedim(0, -1), **given)
-        mixed = x0 * y.movedim(-1, 0)
-        return self.o(mixed.flatten(1).t()).unflatten(0, x.shape[:-1])
+        y = self.operator(zero_padded_rows(x1 * v, mask).movedim(0, -1), **given)
+        return from_rows(self.o, x0 * y.movedim(-1, 0))
 
 
 class DepthwiseConv1d(nn.Conv1d):
@@ -109,11 +107,6 @@ class DepthwiseConv1d(nn.Conv1d):
         shifted = (rows[..., start : start + n] for start in range(len(taps)))
         y = cast(Tensor, sum(tap * row for tap, row in zip(taps, shifted, strict=True)))
         return (y.movedim(0, -2) + cast(Tensor, self.bias)[:, None]).to(input.dtype)
-
-
-def _without(rows: Tensor, padding: Tensor | None) -> Tensor:
-    """``rows (channels, batch, length)`` with zeros where the padding ``(batch, length)`` is."""
-    return rows if padding is None else rows.masked_fill(padding, 0)
 
 
 class LinearLayer(nn.Module):

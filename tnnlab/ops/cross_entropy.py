@@ -14,11 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tnnlab.ops.tiles import gpu_kernels_refuse
+from tnnlab.ops.tiles import HALF, gpu_kernels_refuse
 
 CHUNK = 8192
 ALIGNMENT = 64
-_HALF = (torch.float16, torch.bfloat16)
 
 
 def linear_cross_entropy(x: Tensor, weight: Tensor, targets: Tensor, chunk: int = CHUNK) -> Tensor:
@@ -50,7 +49,7 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, targets: Tensor, chunk: int 
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight = x.to(dtype), weight.to(dtype)
-    fused = x.dtype in _HALF and gpu_kernels_refuse(x.device, x.dtype) is None
+    fused = x.dtype in HALF and gpu_kernels_refuse(x.device, x.dtype) is None
     flat = x.flatten(0, -2), weight, targets.flatten().contiguous()
     return _LinearCrossEntropy.apply(*flat, chunk, fused)[0]
 

@@ -14,11 +14,10 @@ import torch
 
 from tnnlab._files import atomic_file
 from tnnlab._machine import cache_folder, device_name
-from tnnlab.ops.tiles import gpu_kernels_refuse
+from tnnlab.ops.tiles import HALF, gpu_kernels_refuse
 
 # Methods with a crossover, those of the shortest lengths first; the FFT comes last and has none.
 LADDER = ("dense", "tiles", "triton", "monarch")
-_HALF = (torch.float16, torch.bfloat16)
 
 # Measured forward and backward together, at constant tokens: with 256 channels on two kinds of CPU
 # (one thread; 110 and 180), with 1,536 on an NVIDIA H200, or H100 ("hopper half").
@@ -51,7 +50,7 @@ def arithmetic(device: torch.device, dtype: torch.dtype) -> tuple[str, str | Non
     if device.type != "cuda":
         return device.type, None
     refusal = gpu_kernels_refuse(device, dtype)
-    if not refusal and dtype in _HALF:
+    if not refusal and dtype in HALF:
         on_chip = not gpu_kernels_refuse(device, dtype, "monarch")
         return "hopper half" if on_chip else "cuda half", None
     if not refusal and _rounds_to_tf32():

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tnnlab.ops import _blocks
 
+HALF = (torch.float16, torch.bfloat16)
 _SHARED_MEMORY = 227 * 1024  # bytes that a block of Hopper can have
 _TRITON = importlib.util.find_spec("triton") is not None  # a search of the disk: once
 

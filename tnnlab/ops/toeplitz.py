@@ -17,11 +17,10 @@ from torch import Tensor
 from tnnlab.ops.crossovers import LADDER, arithmetic, crossover, measured_here
 from tnnlab.ops.fft import fast_size
 from tnnlab.ops.matrix import toeplitz_matrix
-from tnnlab.ops.tiles import gpu_kernels_refuse, tile_product
+from tnnlab.ops.tiles import HALF, gpu_kernels_refuse, tile_product
 
 METHODS = ("auto", "dense", "fft", "tiles", "triton", "monarch")
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_HALF = (torch.float16, torch.bfloat16)
 
 # A dense product stores channels · n² numbers: beyond this many bytes it is not worth its memory.
 _DENSE_BYTES = 2**30
@@ -168,10 +167,10 @@ def _check(kernel: Tensor, x: Tensor, causal: bool) -> None:
         )
     if x.dtype not in _DTYPES:
         raise TypeError(f"x is float16, bfloat16, float32 or float64; got {x.dtype}")
-    if kernel.dtype != x.dtype and not (kernel.dtype == torch.float32 and x.dtype in _HALF):
+    if kernel.dtype != x.dtype and not (kernel.dtype == torch.float32 and x.dtype in HALF):
         raise TypeError(
             f"kernel has the dtype of x ({x.dtype})"
-            f"{' or float32' if x.dtype in _HALF else ''}; got {kernel.dtype}"
+            f"{' or float32' if x.dtype in HALF else ''}; got {kernel.dtype}"
         )
     if kernel.device != x.device:
         raise ValueError(f"kernel and x lie on one device; got {kernel.device} and {x.device}")
