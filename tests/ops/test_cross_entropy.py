@@ -91,6 +91,7 @@ def test_shapes_that_do_not_fit_are_named(
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore")  # deprecations inside torch's compiler
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_on_a_gpu_half_precision_is_as_near(dtype: torch.dtype, compiled: bool) -> None:

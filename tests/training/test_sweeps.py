@@ -56,9 +56,9 @@ def write_complete(folder: Path, **more: Any) -> None:
 def test_the_sweeps() -> None:
     assert sweep_names() == [
         "imdb-finetune", "lm-dropout", "lm-full", "lm-full-rates", "lm-rpe", "lm-small",
-        "lm-small-rates", "lm-tokens", "lra-image", "lra-listops", "lra-pathfinder",
-        "lra-pathfinder-long", "lra-retrieval", "lra-text", "memory-copying", "memory-delay",
-        "mlm-small", "mlm-speed",
+        "lm-small-rates", "lm-tokens", "lra-image", "lra-image-long", "lra-listops",
+        "lra-listops-long", "lra-pathfinder", "lra-pathfinder-long", "lra-pathfinder-longer",
+        "lra-retrieval", "lra-text", "memory-copying", "memory-delay", "mlm-small", "mlm-speed",
     ]  # fmt: skip
 
 
