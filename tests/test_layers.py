@@ -114,5 +114,5 @@ def test_dropout_acts_in_training_only() -> None:
 
 
 def test_an_unknown_norm_is_refused() -> None:
-    with pytest.raises(ValueError, match="'rms', 'layer', 'batch', 'none'; got 'group'"):
+    with pytest.raises(ValueError, match="'rms', 'layer', 'none', 'batch'; got 'group'"):
         TNNBlock(GTU(6, TNO(6, causal=True)), GLU(6, 6), width=6, norm="group")

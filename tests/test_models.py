@@ -252,8 +252,8 @@ def test_a_wrong_configuration_is_refused(
         ({"operator": "fft"}, "operator is one of 'tno', 'fd', 'ski', .*; got 'fft'"),
         ({"decay": -0.1}, r"decay lies in \(0, 1\]"),
         ({"dropout": 1.0}, r"dropout lies in \[0, 1\); got 1.0"),
-        ({"norm": "group"}, "norm is one of 'rms', 'layer', 'batch', 'none'; got 'group'"),
-        ({"rpe_activation": "sine"}, "got 'sine'"),
+        ({"norm": "group"}, "norm is one of 'rms', 'layer', 'none', 'batch'; got 'group'"),
+        ({"rpe_activation": "tanh"}, "got 'tanh'"),
     ],
 )
 def test_a_bad_configuration_is_named(options: dict[str, Any], message: str) -> None:

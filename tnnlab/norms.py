@@ -103,13 +103,13 @@ def _at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-# NORMS see one position at a time; a block may also have the one that sees them all, or none.
-NORMS: dict[str, Callable[[int], nn.Module]] = {"rms": RMSNorm, "layer": LayerNorm}
-BLOCK_NORMS: dict[str, Callable[[int], nn.Module]] = {
-    **NORMS,
-    "batch": BatchNorm,
+# NORMS see one position at a time; a block may also have the one that sees them all.
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "rms": RMSNorm,
+    "layer": LayerNorm,
     "none": lambda width: nn.Identity(),
 }
+BLOCK_NORMS: dict[str, Callable[[int], nn.Module]] = {**NORMS, "batch": BatchNorm}
 
 
 def normalize(norm: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:

@@ -45,8 +45,8 @@ def layer_by_layer(model: nn.Module, x: Tensor) -> Tensor:
         return model(x)
 
 
-@pytest.mark.parametrize("activation", ["relu", "gelu", "silu"])
-@pytest.mark.parametrize("norm", ["rms", "layer"])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "sine"])
+@pytest.mark.parametrize("norm", ["rms", "layer", "none"])
 @pytest.mark.parametrize("depth", [0, 3])
 def test_rpes_together_are_rpes_one_by_one(depth: int, norm: str, activation: str) -> None:
     torch.manual_seed(0)

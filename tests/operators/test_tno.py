@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -59,11 +61,23 @@ def test_a_learned_decay_lies_between_its_bound_and_one() -> None:
     torch.testing.assert_close(ratio, expected)
 
 
-@pytest.mark.parametrize("activation", ["relu", "gelu", "silu"])
-@pytest.mark.parametrize("norm", ["rms", "layer"])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "sine"])
+@pytest.mark.parametrize("norm", ["rms", "layer", "none"])
 def test_the_rpe_maps_positions_to_channels(activation: str, norm: str) -> None:
     rpe = RPE(5, width=8, depth=3, activation=activation, norm=norm)
     assert rpe(torch.arange(-3, 4)).shape == (7, 5)
+
+
+def test_sines_oscillate_where_rectifiers_have_come_to_rest() -> None:
+    torch.manual_seed(0)
+    far = torch.arange(20, 60)
+
+    def turns(**options: Any) -> int:
+        steps = RPE(8, width=32, depth=1, **options)(far).diff(dim=0).sign()
+        return int((steps[1:] != steps[:-1]).sum())
+
+    assert turns(activation="relu", norm="rms") < 8
+    assert turns(activation="sine", norm="none") > 40
 
 
 @pytest.mark.parametrize(
@@ -72,8 +86,8 @@ def test_the_rpe_maps_positions_to_channels(activation: str, norm: str) -> None:
         ({"decay": 0.0}, r"decay λ lies in \(0, 1\].*got 0.0"),
         ({"decay": torch.ones(3)}, "one for each channel; got tensor"),
         ({"decay": 1.5}, "got 1.5"),
-        ({"rpe_activation": "tanh"}, "'relu', 'gelu', 'silu'; got 'tanh'"),
-        ({"rpe_norm": "batch"}, "'rms', 'layer'; got 'batch'"),
+        ({"rpe_activation": "tanh"}, "'relu', 'gelu', 'silu', 'sine'; got 'tanh'"),
+        ({"rpe_norm": "batch"}, "'rms', 'layer', 'none'; got 'batch'"),
         ({"channels": 0}, "at least one channel, got 0"),
     ],
 )

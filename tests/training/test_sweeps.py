@@ -58,7 +58,8 @@ def test_the_sweeps() -> None:
         "imdb-finetune", "lm-dropout", "lm-full", "lm-full-rates", "lm-rpe", "lm-small",
         "lm-small-rates", "lm-tokens", "lra-image", "lra-image-long", "lra-listops",
         "lra-listops-long", "lra-pathfinder", "lra-pathfinder-long", "lra-pathfinder-longer",
-        "lra-retrieval", "lra-text", "memory-copying", "memory-delay", "mlm-small", "mlm-speed",
+        "lra-pathfinder-sine", "lra-retrieval", "lra-text", "memory-copying", "memory-delay",
+        "mlm-small", "mlm-speed",
     ]  # fmt: skip
 
 

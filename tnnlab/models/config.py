@@ -26,8 +26,8 @@ class TNNConfig:
             "attention" (softmax, in place of the GTU).
         rpe_width: width of the RPE's hidden layers.
         rpe_depth: number of the RPE's hidden layers.
-        rpe_activation: "relu", "gelu" or "silu".
-        rpe_norm: "rms" (no parameters) or "layer".
+        rpe_activation: "relu", "gelu", "silu" or "sine".
+        rpe_norm: "rms" (no parameters), "layer" or "none".
         normalize_lags: give the RPE lag / n in place of the lag.
         decay: λ in (0, 1], per step of lag; 1 means none. SKI's inverse time warp needs λ < 1.
         learned_decay: λ a parameter per channel, starting between ``decay`` and 1.

@@ -9,7 +9,27 @@ from torch import Tensor, nn
 
 from tnnlab.norms import NORMS, lookup
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+
+class Sine(nn.Module):
+    """``sin(x)``: an RPE of sines can oscillate from the start (Romero et al., "CKConv", ICLR 2022,
+    §4.2; Sitzmann et al., "Implicit Neural Representations", NeurIPS 2020).
+
+    A norm before it would keep only the sign of a far lag: it goes with ``norm="none"``.
+
+    >>> Sine()(torch.tensor([0.0, torch.pi / 2])).tolist()
+    [0.0, 1.0]
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(x)
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "sine": Sine,
+}
 
 
 class RPE(nn.Module):
@@ -25,8 +45,8 @@ class RPE(nn.Module):
         channels: numbers produced for each position.
         width: of the hidden layers.
         depth: hidden layers, 0 or more.
-        activation: ``"relu"``, ``"gelu"`` or ``"silu"``.
-        norm: ``"rms"`` (no parameters) or ``"layer"``.
+        activation: ``"relu"``, ``"gelu"``, ``"silu"`` or ``"sine"``.
+        norm: ``"rms"`` (no parameters), ``"layer"`` or ``"none"``.
 
     Shape: positions ``(n,)`` to ``(n, channels)``.
 
@@ -98,7 +118,7 @@ def evaluate_together(rpes: Sequence[RPE], positions: Tensor) -> Tensor:
 
 
 def _norms(norms: Sequence[nn.Module], x: Tensor) -> Tensor:
-    if not isinstance(norms[0], nn.LayerNorm):  # RMSNorm learns nothing
+    if not isinstance(norms[0], nn.LayerNorm):  # the others learn nothing
         return norms[0](x)
     weights, biases = _weights(norms, x.dtype)
     x = F.layer_norm(x, norms[0].normalized_shape, eps=norms[0].eps)
