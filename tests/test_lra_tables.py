@@ -197,5 +197,6 @@ def test_the_recipes_expect_the_published_figures(task: str) -> None:
 def test_the_records_of_the_book_are_all_shown() -> None:
     records = load_records(records_folder())
     names = {r["name"] for r in records if r["name"].startswith("lra-")}
+    names -= {name for name in names if name.startswith("lra-graphs/")}  # of speed, not of accuracy
     shown = {run["name"] for task in PUBLISHED for x in lines_of(records, task) for run in x.runs}
     assert shown == names
