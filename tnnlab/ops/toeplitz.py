@@ -202,9 +202,10 @@ class _FFTProduct(torch.autograd.Function):
         n = x.shape[-1]
         start = 0 if causal else n - 1
         size = fast_size(2 * n - 1)
-        y = torch.empty_like(x)
-        for part in _parts(x):
-            product = _spectrum(kernel[part], size) * _spectrum(x[..., part, :], size)
+        parts = _parts(x)
+        room, y = _room(x, parts, size), torch.empty_like(x)
+        for part in parts:
+            product = _spectrum(x[..., part, :], size, room).mul_(_spectrum(kernel[part], size))
             y[..., part, :] = _inverse(product, size)[..., start : start + n]
         return y
 
@@ -219,13 +220,14 @@ class _FFTProduct(torch.autograd.Function):
         n = x.shape[-1]
         start = 0 if ctx.causal else n - 1
         size = fast_size(2 * n - 1)
+        parts = _parts(x)
+        grad_room, x_room = _room(grad, parts, size), _room(x, parts, size)
         grad_kernel = torch.empty_like(kernel) if ctx.needs_input_grad[0] else None
         grad_x = torch.empty_like(x) if ctx.needs_input_grad[1] else None
-        for part in _parts(x):
-            shifted = grad[..., part, :] if ctx.causal else F.pad(grad[..., part, :], (start, 0))
-            grad_spectrum = _spectrum(shifted, size)
+        for part in parts:
+            grad_spectrum = _spectrum(grad[..., part, :], size, grad_room, start)
             if grad_kernel is not None:  # correlate with the input, summed over the batch
-                product = _spectrum(x[..., part, :], size).conj() * grad_spectrum
+                product = _spectrum(x[..., part, :], size, x_room).conj_physical_() * grad_spectrum
                 product = product.reshape(-1, *product.shape[-2:]).sum(0)
                 grad_kernel[part] = _inverse(product, size)[..., : kernel.shape[-1]]
             if grad_x is not None:  # correlate with the kernel: the transposed matrix
@@ -243,12 +245,32 @@ def _parts(x: Tensor) -> list[slice]:
     if x.device.type != "cpu" or torch.compiler.is_compiling():
         return [slice(0, channels)]
     step = max(1, _CACHE_BYTES * channels // (8 * x.numel()))  # 2n float32 numbers for each n
-    return [slice(first, first + step) for first in range(0, channels, step)]
+    return [slice(first, min(first + step, channels)) for first in range(0, channels, step)]
 
 
-def _spectrum(x: Tensor, size: int) -> Tensor:
-    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    return torch.fft.rfft(x.to(dtype), n=size)
+def _room(x: Tensor, parts: list[slice], size: int) -> Tensor | None:
+    """Zeros in which all parts are padded, one after another.
+
+    None where each is to be padded by itself: a single part, or a second derivative, which needs
+    all of them again.
+    """
+    if len(parts) == 1 or torch.is_grad_enabled():
+        return None
+    return x.new_zeros(*x.shape[:-2], parts[0].stop, size, dtype=_at_least_float32(x))
+
+
+def _spectrum(x: Tensor, size: int, room: Tensor | None = None, start: int = 0) -> Tensor:
+    """Of x padded to ``size``, its first number at place ``start``."""
+    if room is None:
+        shifted = F.pad(x, (start, 0)) if start else x
+        return torch.fft.rfft(shifted.to(_at_least_float32(x)), n=size)
+    room = room[..., : x.shape[-2], :]
+    room[..., start : start + x.shape[-1]] = x
+    return torch.fft.rfft(room)
+
+
+def _at_least_float32(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 def _inverse(spectrum: Tensor, size: int) -> Tensor:
