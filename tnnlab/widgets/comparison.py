@@ -108,7 +108,7 @@ def training_speed(of: Experiment, runs: Runs, records: Sequence[Record]) -> Axi
         return Axis(name, lambda *_: None, f"No speed is shown. {shared}")
     sizes = [row["parameters"] / 1e6 for row in rows.values()]
     said = (
-        f"{shared} The speeds are those of larger models of these families, {min(sizes):.0f} to "
+        f"{shared} The speeds are those of models of these families with {min(sizes):.0f} to "
         f"{max(sizes):.0f} million parameters, one at a time on one {device(bench)}."
     )
     speeds = {m: row["tokens_per_s"] / 1e3 for m, row in rows.items()}
