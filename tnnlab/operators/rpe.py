@@ -11,8 +11,8 @@ from tnnlab.norms import NORMS, lookup
 
 
 class Sine(nn.Module):
-    """``sin(x)``: an RPE of sines can oscillate from the start (Romero et al., "CKConv", ICLR 2022,
-    §4.2; Sitzmann et al., "Implicit Neural Representations", NeurIPS 2020).
+    """``sin(x)``: an RPE of sines can oscillate from the start (Romero et al., "CKConv", ICLR 2022;
+    Sitzmann et al., "Implicit Neural Representations", NeurIPS 2020).
 
     A norm before it would keep only the sign of a far lag: it goes with ``norm="none"``.
 

@@ -256,21 +256,18 @@ def _room(x: Tensor, parts: list[slice], size: int) -> Tensor | None:
     """
     if len(parts) == 1 or torch.is_grad_enabled():
         return None
-    return x.new_zeros(*x.shape[:-2], parts[0].stop, size, dtype=_at_least_float32(x))
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return x.new_zeros(*x.shape[:-2], parts[0].stop, size, dtype=dtype)
 
 
 def _spectrum(x: Tensor, size: int, room: Tensor | None = None, start: int = 0) -> Tensor:
     """Of x padded to ``size``, its first number at place ``start``."""
     if room is None:
         shifted = F.pad(x, (start, 0)) if start else x
-        return torch.fft.rfft(shifted.to(_at_least_float32(x)), n=size)
+        return torch.fft.rfft(shifted.to(torch.promote_types(x.dtype, torch.float32)), n=size)
     room = room[..., : x.shape[-2], :]
     room[..., start : start + x.shape[-1]] = x
     return torch.fft.rfft(room)
-
-
-def _at_least_float32(x: Tensor) -> torch.dtype:
-    return torch.promote_types(x.dtype, torch.float32)
 
 
 def _inverse(spectrum: Tensor, size: int) -> Tensor:
