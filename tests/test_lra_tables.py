@@ -155,6 +155,18 @@ def test_a_star_for_a_device_that_was_shared() -> None:
     assert found["s4d"][1:3] == ["12.00", "1.50"]
 
 
+def test_times_are_of_the_seeds_that_had_the_device_to_themselves() -> None:
+    later = {"started": "2026-01-01T00:01:00+00:00", "wall_time_s": 30.0, "tokens_per_s": 3e6}
+    records = [
+        record("lra-text/tno-seed0"),
+        record("lra-text/fd"),
+        record("lra-text/tno-seed1", peak_memory_bytes=2**31, **later),
+    ]
+    found = rows(cost(records, "text"))
+    assert found["tno"] == ["0.66", "24.00", "3.00", "2.00", "30 s", "a GPU"]
+    assert found["fd"][1] == "12.00*"
+
+
 def test_a_record_of_a_cpu_has_no_memory() -> None:
     assert rows(cost([record("lra-text/tno", peak_memory_bytes=None)], "text"))["tno"][3] == "–"
 

@@ -182,7 +182,8 @@ def data_of(records: Records, task: str) -> str:
 
 def cost(records: Records, task: str) -> str:
     """What the runs of a task took, as a Markdown table: sizes, updates and positions per second
-    while it trained, the most memory, wall time. A star at a speed: other runs shared the device.
+    while it trained, the most memory, wall time. Times are means over the seeds that had the device
+    to themselves; a star at a speed: none had.
 
     >>> cost([], "text")
     '*No record of this task yet.*'
@@ -191,17 +192,18 @@ def cost(records: Records, task: str) -> str:
     for line in lines_of(records, task):
         if not line.runs:
             continue
-        run = line.runs[0]
-        star = "*" if any(beside(run, records) for run in line.runs) else ""
+        alone = [run for run in line.runs if not beside(run, records)]
+        timed, star = (alone, "") if alone else (line.runs, "*")
+        run = timed[0]
         memory = [one["peak_memory_bytes"] for one in line.runs if one["peak_memory_bytes"]]
         rows.append(
             [
                 line.family,
                 f"{run['parameters'] / 1e6:.2f}",
-                mean([_updates_per_s(one) for one in line.runs]) + star,
-                mean([one["tokens_per_s"] / 1e6 for one in line.runs]) + star,
+                mean([_updates_per_s(one) for one in timed]) + star,
+                mean([one["tokens_per_s"] / 1e6 for one in timed]) + star,
                 f"{max(memory) / 2**30:.2f}" if memory else "–",
-                duration(statistics.mean(one["wall_time_s"] for one in line.runs)),
+                duration(statistics.mean(one["wall_time_s"] for one in timed)),
                 hardware(run),
             ]
         )
