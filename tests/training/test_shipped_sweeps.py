@@ -17,7 +17,7 @@ def test_the_sweeps() -> None:
         "lm-small-rates", "lm-tokens", "lra-image", "lra-image-long", "lra-listops",
         "lra-listops-long", "lra-pathfinder", "lra-pathfinder-long", "lra-pathfinder-longer",
         "lra-pathfinder-sine", "lra-retrieval", "lra-text", "memory-copying", "memory-delay",
-        "mlm-small", "mlm-speed",
+        "memory-delay-sine", "mlm-small", "mlm-speed",
     ]  # fmt: skip
 
 
