@@ -37,7 +37,7 @@ def run(name: str, hour: int, minutes: int = 30, card: str = CARD, **changes: An
         "peak_memory_bytes": (1 + hour) * 2**30,
         "metrics": {"test": {"accuracy": 0.25 + hour / 100, "samples": 1200}},
         "history": {"train": lines},
-        "config": {"model": {"rpe_depth": 3}},
+        "config": {"model": {"rpe_depth": 3}, "training": {"compile": True}},
     }
     return {**record, **changes}
 
@@ -106,15 +106,31 @@ def test_speeds_of_runs_that_were_alone_on_one_card() -> None:
     found = places(panel)
     assert found["TNO"][0][0] == 201 and found["FD-TNO"][0][0] == 202
     assert np.isnan(found["SKI-TNO: no figure"][0][1]) and np.isnan(found["RTF: no figure"][0][1])
-    assert f"alone on one {CARD}" in panel.note
+    assert f"alone on one {CARD}, with training.compile: true." in panel.note
     assert "for want of a figure: RTF; SKI-TNO." in panel.note
     assert beside(records[3], records) == ["lm-small/tno-seed0"]
+
+
+def test_a_speed_is_of_the_seeds_that_were_alone_and_compiled_as_the_others() -> None:
+    graphs = {"config": {"model": {}, "training": {"compile": "reduce-overhead"}}}
+    records = [
+        run("lra-text/tno-seed0", 1),
+        run("lra-text/fd-seed0", 1),  # at the same time as the one above
+        run("lra-text/tno-seed1", 2, **graphs),
+        run("lra-text/tno-seed2", 4, **graphs),
+        run("lra-text/fd-seed1", 5, **graphs),
+        run("lra-text/ski-seed0", 6),
+    ]
+    panel = draw(records, "training speed", "lra-text")
+    found = places(panel)
+    assert [x for x, _ in found["TNO"]] == [203] * 3 and found["FD-TNO"][0][0] == 205
+    assert "SKI-TNO: no figure" in found and "training.compile: reduce-overhead" in panel.note
 
 
 def test_runs_that_shared_a_card_have_no_speed() -> None:
     panel = draw([run("lra-text/tno", 1), run("lra-text/fd", 1)], "training speed", "lra-text")
     assert all(np.isnan(y) for of in places(panel).values() for _, y in of)
-    assert panel.note.startswith("No speed is shown. These runs went side by side")
+    assert panel.note.startswith("No speed is shown. Runs that went side by side")
     assert panel.x_label.endswith(": no figure")
     other = draw([run("lra-text/tno", 1), run("lra-text/fd", 1)], "parameters", "lra-text")
     assert panel.y_range == other.y_range  # a point keeps its height
@@ -137,6 +153,18 @@ def test_the_benchmark_speaks_for_language_models_that_shared_a_card() -> None:
     assert places(panel)["TNO"] == [(500, 26)] and "S4D: no figure" in places(panel)
     assert panel.x_label.endswith("(benchmark)")
     assert f"40 to 40 million parameters, one at a time on one {OTHER}" in panel.note
+
+
+def test_one_model_that_was_alone_does_not_displace_the_benchmark_of_several() -> None:
+    rows = [{"name": f"{n}-3", "tokens_per_s": 5e5, "parameters": 4e7} for n in ("tno", "fd")]
+    records = [
+        run("lm-full/tno", 1),
+        run("lm-full/fd", 1),
+        run("lm-full/attention-alibi", 3),
+        run("bench-training", 9, rows=rows),
+    ]
+    panel = draw(records, "training speed", "lm-full")
+    assert panel.x_label.endswith("(benchmark)") and places(panel)["TNO"][0][0] == 500
 
 
 def test_the_speed_of_an_operator_is_that_of_its_row() -> None:

@@ -1,13 +1,13 @@
 """What the records of an experiment can be drawn against: size, memory, and times that compare.
 
-A time counts only if nothing else ran beside it, and times of different cards never share an axis.
+A time counts only if nothing else ran beside it. Times of different cards never share an axis, nor
+do those of models that were compiled in different ways.
 """
 
 from __future__ import annotations
 
 import re
 import statistics
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ from tnnlab.overlaps import beside, device
 from tnnlab.results import Record
 
 Runs = Mapping[str, Sequence[Record]]  # complete runs of a sweep by member, its seeds together
+Speeds = Mapping[str, float]  # by member, in thousand tokens a second
 Value = Callable[[str, Record], float | None]  # of a member's run; None: there is none
 
 
@@ -58,7 +59,8 @@ EXPERIMENTS = {
     "lra-text": Experiment("LRA Text", (2048, False)),
     "lra-retrieval": Experiment("LRA Retrieval, stand-in", (2048, False)),
     "lra-image": Experiment("LRA Image"),
-    "lra-pathfinder": Experiment("LRA Pathfinder"),
+    "lra-image-long": Experiment("LRA Image, 9,000 updates"),
+    "lra-pathfinder-longer": Experiment("LRA Pathfinder, 16,000 updates"),
     "memory-copying": Experiment("Copying 256 symbols", (512, True)),
     "memory-delay": Experiment("Delay by 256 steps", (512, True)),
 }
@@ -89,30 +91,52 @@ def memory(_of: Experiment, runs: Runs, _records: Sequence[Record]) -> Axis:
 
 
 def training_speed(of: Experiment, runs: Runs, records: Sequence[Record]) -> Axis:
-    """Of the models where each was trained alone; else of larger ones in a benchmark, or none."""
+    """Of the models that were trained alone, or of larger ones in a benchmark if that has more of
+    the families."""
     name = "training speed, 1,000 tokens/s"
+    own, told = _timed_alone(of, runs, records)
+    others, told_of_others = _timed_in_benchmark(of, runs, records)
+    if len(own) >= max(len(others), 1):
+        return Axis(name, lambda m, _: own.get(m), told)
+    shared = "Runs that went side by side have no times that say anything."
+    if others:
+        return Axis(f"{name} (benchmark)", lambda m, _: others.get(m), f"{shared} {told_of_others}")
+    return Axis(name, lambda *_: None, f"No speed is shown. {shared}")
+
+
+def _timed_alone(of: Experiment, runs: Runs, records: Sequence[Record]) -> tuple[Speeds, str]:
+    """Speeds by member of the runs with nothing beside them, on the card and with the compilation
+    that most members have, and a sentence."""
     stored = {record["name"]: record for record in records}
-    timed = {m: stored.get(of.timed.format(family(m)), rs[0]) for m, rs in runs.items()}
-    alone = {m: run for m, run in timed.items() if not beside(run, records)}
-    if alone:
-        card, _ = Counter(device(run) for run in alone.values()).most_common(1)[0]
-        speeds = {m: speed(run) for m, run in alone.items() if device(run) == card}
-        said = f"Each was timed alone on one {card}."
-        return Axis(name, lambda m, _: speeds.get(m), said)
-    shared = "These runs went side by side, so their own times say nothing."
-    bench = newest("bench-training", records)
-    rows = {row["name"]: row for row in (bench or {"rows": []})["rows"] if "tokens_per_s" in row}
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for member, those in runs.items():
+        named = stored.get(of.timed.format(family(member)))
+        for run in [named] if named else those:
+            if not beside(run, records):
+                way = device(run), str(run["config"]["training"]["compile"]).lower()
+                found.setdefault(way, {}).setdefault(member, []).append(speed(run))
+    if not found:
+        return {}, ""
+    card, compiled = way = max(found, key=lambda way: len(found[way]))
+    speeds = {member: statistics.mean(of_seeds) for member, of_seeds in found[way].items()}
+    return speeds, f"Each was timed alone on one {card}, with training.compile: {compiled}."
+
+
+def _timed_in_benchmark(
+    of: Experiment, runs: Runs, records: Sequence[Record]
+) -> tuple[Speeds, str]:
+    """Speeds by member of larger models of these families, one at a time, and a sentence."""
+    if (bench := newest("bench-training", records)) is None:
+        return {}, ""
+    rows = {row["name"]: row for row in bench["rows"] if "tokens_per_s" in row}
     named = {m: row_of(of.steps, m, run) for m, (run, *_) in runs.items()}
-    rows = {m: rows[row] for m, row in named.items() if row in rows}
-    if bench is None or not rows:
-        return Axis(name, lambda *_: None, f"No speed is shown. {shared}")
-    sizes = [row["parameters"] / 1e6 for row in rows.values()]
+    found = {m: rows[row] for m, row in named.items() if row in rows}
+    sizes = [row["parameters"] / 1e6 for row in found.values()] or [0.0]
     said = (
-        f"{shared} The speeds are those of models of these families with {min(sizes):.0f} to "
+        f"The speeds are those of models of these families with {min(sizes):.0f} to "
         f"{max(sizes):.0f} million parameters, one at a time on one {device(bench)}."
     )
-    speeds = {m: row["tokens_per_s"] / 1e3 for m, row in rows.items()}
-    return Axis(f"{name} (benchmark)", lambda m, _: speeds.get(m), said)
+    return {m: row["tokens_per_s"] / 1e3 for m, row in found.items()}, said
 
 
 def operator_speed(of: Experiment, runs: Runs, records: Sequence[Record]) -> Axis:
