@@ -110,7 +110,7 @@ def lines_of(records: Records, task: str) -> list[Line]:
     """
     check_name("task", task, tuple(PUBLISHED))
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for record in records:
+    for record in sorted(records, key=lambda record: record.get("seed", 0)):
         if _belongs(record, task):
             run = (record["data"]["task"], record["preset"], f"{record['steps']:9}")
             groups.setdefault((_family(record), *run), []).append(record)
