@@ -117,8 +117,8 @@ def _timed_alone(of: Experiment, runs: Runs, records: Sequence[Record]) -> tuple
                 found.setdefault(way, {}).setdefault(member, []).append(speed(run))
     if not found:
         return {}, ""
-    card, compiled = way = max(found, key=lambda way: len(found[way]))
-    speeds = {member: statistics.mean(of_seeds) for member, of_seeds in found[way].items()}
+    (card, compiled), most = max(found.items(), key=lambda item: len(item[1]))
+    speeds = {member: statistics.mean(of_seeds) for member, of_seeds in most.items()}
     return speeds, f"Each was timed alone on one {card}, with training.compile: {compiled}."
 
 
