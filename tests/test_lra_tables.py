@@ -101,10 +101,17 @@ def test_runs_of_other_lengths_and_presets_are_lines_of_their_own() -> None:
 
 
 def test_new_families_come_after_those_that_are_expected() -> None:
-    records = [record("lra-text/attention-2d"), record("lra-text/fd")]
+    attention = {"model": {"operator": "attention"}}
+    records = [record("lra-text/attention-2d", config=attention), record("lra-text/fd")]
     families = [line.family for line in lines_of(records, "text")]
     assert families[-1] == "attention-2d" and families.index("fd") < families.index("attention-2d")
     assert rows(comparison(records, "text"))["attention-2d"][:3] == ["–", "80.00", "–"]
+
+
+def test_a_variant_stands_beside_the_published_figure_of_its_operator() -> None:
+    table = rows(comparison([record("lra-text-tries/tno-half-rate")], "text"))
+    assert table["tno-half-rate"][:3] == ["86.39", "80.00", "-6.39"]
+    assert table["tno"][1] == "not\u00a0run\u00a0yet"
 
 
 def test_a_stand_in_says_so_and_has_no_published_figure() -> None:

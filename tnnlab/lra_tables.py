@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tnnlab import plots
 from tnnlab.data.names import check_name
-from tnnlab.overlaps import beside
+from tnnlab.overlaps import alone
 from tnnlab.results import duration, hardware, markdown_table, mean, without_seed
 from tnnlab.training.sweeps import named_members, read_sweep, sweep_names
 
@@ -57,11 +57,13 @@ class Line:
 
     @property
     def published(self) -> float | None:
-        """The published accuracy in per cent; None where there is none, or ours is of other data or
-        of a smoke run, and may not stand beside it."""
+        """The published accuracy of the operator in per cent, with whatever recipe of ours; None
+        where there is none, or ours is of other data or of a smoke run, and may not stand beside
+        it."""
         if self.stands_in or (self.runs and self.runs[0]["preset"] == "smoke"):
             return None
-        return PUBLISHED[self.task].get(self.family)
+        operator = self.runs[0]["config"]["model"]["operator"] if self.runs else self.family
+        return PUBLISHED[self.task].get(operator)
 
     @property
     def accuracies(self) -> list[float]:
@@ -114,7 +116,7 @@ def lines_of(records: Records, task: str) -> list[Line]:
         if _belongs(record, task):
             run = (record["data"]["task"], record["preset"], f"{record['steps']:9}")
             groups.setdefault((_family(record), *run), []).append(record)
-    known = [*_expected(task), *PUBLISHED[task], *(family for family, *_ in groups)]
+    known = [*_expected(task), *PUBLISHED[task], *sorted(family for family, *_ in groups)]
     order = {family: place for place, family in reversed([*enumerate(known)])}
     absent = [(family,) for family in order if family not in {key[0] for key in groups}]
     keys = sorted([*groups, *absent], key=lambda key: (order[key[0]], key))
@@ -192,8 +194,8 @@ def cost(records: Records, task: str) -> str:
     for line in lines_of(records, task):
         if not line.runs:
             continue
-        alone = [run for run in line.runs if not beside(run, records)]
-        timed, star = (alone, "") if alone else (line.runs, "*")
+        quiet = alone(line.runs, records)
+        timed, star = (quiet, "") if quiet else (line.runs, "*")
         run = timed[0]
         memory = [one["peak_memory_bytes"] for one in line.runs if one["peak_memory_bytes"]]
         rows.append(

@@ -38,6 +38,24 @@ def beside(record: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> l
     return [name for name, begun, done in spans if begun < end and start < done]
 
 
+def alone(
+    runs: Iterable[Mapping[str, Any]], records: Iterable[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Those of some runs that had nothing :func:`beside` them: whose times count.
+
+    >>> where = {"hardware": {"device": "a GPU"}}
+    >>> begun = {"one": "00:00:00", "other": "00:00:59", "later": "00:03:00"}
+    >>> runs = [
+    ...     {"name": n, "started": f"2026-01-01T{t}", "wall_time_s": 60.0, "provenance": where}
+    ...     for n, t in begun.items()
+    ... ]
+    >>> [run["name"] for run in alone(runs[1:], runs)]
+    ['later']
+    """
+    records = list(records)
+    return [run for run in runs if not beside(run, records)]
+
+
 def _may_share(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     cards = {r["provenance"]["hardware"].get("card") for r in (one, other)}
     return device(one) == device(other) and (len(cards) == 1 or None in cards)

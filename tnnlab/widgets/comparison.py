@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tnnlab.overlaps import beside, device
+from tnnlab.overlaps import alone, device
 from tnnlab.results import Record
 
 Runs = Mapping[str, Sequence[Record]]  # complete runs of a sweep by member, its seeds together
@@ -111,10 +111,9 @@ def _timed_alone(of: Experiment, runs: Runs, records: Sequence[Record]) -> tuple
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
     for member, those in runs.items():
         named = stored.get(of.timed.format(family(member)))
-        for run in [named] if named else those:
-            if not beside(run, records):
-                way = device(run), str(run["config"]["training"]["compile"]).lower()
-                found.setdefault(way, {}).setdefault(member, []).append(speed(run))
+        for run in alone([named] if named else those, records):
+            way = device(run), str(run["config"]["training"]["compile"]).lower()
+            found.setdefault(way, {}).setdefault(member, []).append(speed(run))
     if not found:
         return {}, ""
     (card, compiled), most = max(found.items(), key=lambda item: len(item[1]))
