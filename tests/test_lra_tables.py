@@ -33,14 +33,17 @@ RECORD: dict[str, Any] = {
     "peak_memory_bytes": 2**30,
     "started": "2026-01-01T00:00:00+00:00",
     "wall_time_s": 60.0,
-    "config": {"model": {"operator": "tno"}},
+    "config": {"model": {"operator": "tno"}, "training": {"compile": True}},
     "data": {
         "task": "text",
         "description": "reviews",
         "samples_of_each_class": {"validation": [10, 30], "test": [40, 60]},
     },
     "metrics": {"test": {"accuracy": 0.8, "samples": 100}},
-    "history": {"validation": [{"step": 0, "accuracy": 0.5}, {"step": 4000, "accuracy": 0.8}]},
+    "history": {
+        "train": [{"tokens_per_s": 1.5e6}],
+        "validation": [{"step": 0, "accuracy": 0.5}, {"step": 4000, "accuracy": 0.8}],
+    },
     "provenance": {"hardware": {"device": "a GPU"}},
 }
 
@@ -101,7 +104,7 @@ def test_runs_of_other_lengths_and_presets_are_lines_of_their_own() -> None:
 
 
 def test_new_families_come_after_those_that_are_expected() -> None:
-    attention = {"model": {"operator": "attention"}}
+    attention = RECORD["config"] | {"model": {"operator": "attention"}}
     records = [record("lra-text/attention-2d", config=attention), record("lra-text/fd")]
     families = [line.family for line in lines_of(records, "text")]
     assert families[-1] == "attention-2d" and families.index("fd") < families.index("attention-2d")
@@ -163,7 +166,8 @@ def test_a_star_for_a_device_that_was_shared() -> None:
 
 
 def test_times_are_of_the_seeds_that_had_the_device_to_themselves() -> None:
-    later = {"started": "2026-01-01T00:01:00+00:00", "wall_time_s": 30.0, "tokens_per_s": 3e6}
+    faster = RECORD["history"] | {"train": [{"tokens_per_s": 3e6}]}
+    later = {"started": "2026-01-01T00:01:00+00:00", "wall_time_s": 30.0, "history": faster}
     records = [
         record("lra-text/tno-seed0"),
         record("lra-text/fd"),
@@ -172,6 +176,19 @@ def test_times_are_of_the_seeds_that_had_the_device_to_themselves() -> None:
     found = rows(cost(records, "text"))
     assert found["tno"] == ["0.66", "24.00", "3.00", "2.00", "30 s", "a GPU"]
     assert found["fd"][1] == "12.00*"
+
+
+def test_times_with_cuda_graphs_are_not_mixed_with_others() -> None:
+    graphs = RECORD["config"] | {"training": {"compile": "reduce-overhead"}}
+    faster = RECORD["history"] | {"train": [{"tokens_per_s": 3e6}]}
+    begun = [f"2026-01-01T0{hour}:00:00+00:00" for hour in range(3)]
+    records = [
+        record("lra-text/tno-seed0", started=begun[0]),
+        record("lra-text/tno-seed1", started=begun[1], config=graphs, history=faster),
+        record("lra-text/fd", started=begun[2]),
+    ]
+    found = rows(cost(records, "text"))
+    assert [found[family][1] for family in ("tno", "fd")] == ["24.00", "12.00"]
 
 
 def test_a_record_of_a_cpu_has_no_memory() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tnnlab import plots
 from tnnlab.data.names import check_name
 from tnnlab.overlaps import alone
-from tnnlab.results import duration, hardware, markdown_table, mean, without_seed
+from tnnlab.results import duration, hardware, markdown_table, mean, speed, without_seed
 from tnnlab.training.sweeps import named_members, read_sweep, sweep_names
 
 if TYPE_CHECKING:
@@ -184,8 +184,8 @@ def data_of(records: Records, task: str) -> str:
 
 def cost(records: Records, task: str) -> str:
     """What the runs of a task took, as a Markdown table: sizes, updates and positions per second
-    while it trained, the most memory, wall time. Times are means over the seeds that had the device
-    to themselves; a star at a speed: none had.
+    once compiled, the most memory, wall time. Times are means over the seeds that :func:`timed`
+    gives; a star at a speed: it gives none.
 
     >>> cost([], "text")
     '*No record of this task yet.*'
@@ -194,18 +194,18 @@ def cost(records: Records, task: str) -> str:
     for line in lines_of(records, task):
         if not line.runs:
             continue
-        quiet = alone(line.runs, records)
-        timed, star = (quiet, "") if quiet else (line.runs, "*")
-        run = timed[0]
+        counted = timed(line.runs, records)
+        runs, star = (counted, "") if counted else (line.runs, "*")
+        run = runs[0]
         memory = [one["peak_memory_bytes"] for one in line.runs if one["peak_memory_bytes"]]
         rows.append(
             [
                 line.family,
                 f"{run['parameters'] / 1e6:.2f}",
-                mean([_updates_per_s(one) for one in timed]) + star,
-                mean([one["tokens_per_s"] / 1e6 for one in timed]) + star,
+                mean([_updates_per_s(one) for one in runs]) + star,
+                mean([speed(one) / 1e6 for one in runs]) + star,
                 f"{max(memory) / 2**30:.2f}" if memory else "–",
-                duration(statistics.mean(one["wall_time_s"] for one in timed)),
+                duration(statistics.mean(one["wall_time_s"] for one in runs)),
                 hardware(run),
             ]
         )
@@ -213,8 +213,20 @@ def cost(records: Records, task: str) -> str:
     return markdown_table(header, rows, text=["hardware"]) if rows else _NO_RECORD
 
 
+def timed(runs: Records, records: Records) -> list[Mapping[str, Any]]:
+    """Those of some runs whose times count: that had the device to themselves, and of these the
+    ones with CUDA graphs, where there are any.
+
+    >>> timed([], [])
+    []
+    """
+    quiet = alone(runs, records)
+    graphs = [run for run in quiet if run["config"]["training"]["compile"] == "reduce-overhead"]
+    return graphs or quiet
+
+
 def _updates_per_s(run: Mapping[str, Any]) -> float:
-    return run["tokens_per_s"] * run["steps"] / run["tokens_seen"]
+    return speed(run) * run["steps"] / run["tokens_seen"]
 
 
 def commands(task: str) -> list[list[str]]:

@@ -17,6 +17,7 @@ from tnnlab.results.tables import (
     markdown_table,
     mean,
     outcome,
+    speed,
     table,
     without_seed,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "outcome",
     "provenance",
     "records_folder",
+    "speed",
     "table",
     "without_seed",
     "write_record",

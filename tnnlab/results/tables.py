@@ -197,3 +197,14 @@ def mean(values: Sequence[float], digits: int = 2) -> str:
         return f"{values[0]:.{digits}f}"
     spread = statistics.stdev(values)
     return f"{statistics.mean(values):.{digits}f} ± {spread:.{digits}f} ({len(values)})"
+
+
+def speed(record: Mapping[str, Any]) -> float:
+    """Tokens or positions a second of a training run: the median of its lines but the first two,
+    which compile.
+
+    >>> speed({"history": {"train": [{"tokens_per_s": x} for x in (1.0, 5.0, 8.0, 9.0, 7.0)]}})
+    8.0
+    """
+    lines = record["history"]["train"]
+    return statistics.median(line["tokens_per_s"] for line in lines[2:] or lines)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tnnlab.overlaps import alone, device
-from tnnlab.results import Record
+from tnnlab.results import Record, speed
 
 Runs = Mapping[str, Sequence[Record]]  # complete runs of a sweep by member, its seeds together
 Speeds = Mapping[str, float]  # by member, in thousand tokens a second
@@ -113,7 +113,7 @@ def _timed_alone(of: Experiment, runs: Runs, records: Sequence[Record]) -> tuple
         named = stored.get(of.timed.format(family(member)))
         for run in alone([named] if named else those, records):
             way = device(run), str(run["config"]["training"]["compile"]).lower()
-            found.setdefault(way, {}).setdefault(member, []).append(speed(run))
+            found.setdefault(way, {}).setdefault(member, []).append(speed(run) / 1e3)
     if not found:
         return {}, ""
     (card, compiled), most = max(found.items(), key=lambda item: len(item[1]))
@@ -169,12 +169,6 @@ AXES: dict[str, Callable[[Experiment, Runs, Sequence[Record]], Axis]] = {
     "training speed": training_speed,
     "speed of the operator": operator_speed,
 }
-
-
-def speed(run: Record) -> float:
-    """Thousand tokens a second: the median of its lines but the first two, which compile."""
-    lines = run["history"]["train"]
-    return statistics.median(line["tokens_per_s"] for line in lines[2:] or lines) / 1e3
 
 
 def newest(name: str, records: Sequence[Record]) -> Record | None:
