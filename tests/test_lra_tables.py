@@ -74,6 +74,12 @@ def test_without_records_every_family_is_not_run_yet() -> None:
         assert [text.get_text() for text in axes.texts] == ["not run yet"] and not axes.lines
 
 
+def test_runs_of_another_sweep_are_a_line_of_their_own() -> None:
+    names = ("lra-text/tno-seed0", "lra-text-decay/tno-seed0", "lra-text/tno-seed1")
+    found = lines_of([record(name) for name in names], "text")
+    assert [len(line.runs) for line in found if line.family == "tno"] == [2, 1]
+
+
 def test_an_unknown_task_is_refused() -> None:
     with pytest.raises(ValueError, match=r"unknown task 'images'.*did you mean 'image'"):
         lines_of([], "images")

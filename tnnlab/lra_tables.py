@@ -114,7 +114,8 @@ def lines_of(records: Records, task: str) -> list[Line]:
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for record in sorted(records, key=lambda record: record.get("seed", 0)):
         if _belongs(record, task):
-            run = (record["data"]["task"], record["preset"], f"{record['steps']:9}")
+            folder = record["name"].rpartition("/")[0]  # another sweep has other settings
+            run = (record["data"]["task"], record["preset"], f"{record['steps']:9}", folder)
             groups.setdefault((_family(record), *run), []).append(record)
     known = [*_expected(task), *PUBLISHED[task], *sorted(family for family, *_ in groups)]
     order = {family: place for place, family in reversed([*enumerate(known)])}
