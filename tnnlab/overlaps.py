@@ -32,9 +32,21 @@ def beside(record: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> l
     >>> beside(one, [one, other])
     []
     """
+    return at_once(record, (other for other in records if _may_share(other, record)))
+
+
+def at_once(record: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Names of the records that were made at the same time, on this hardware or any other.
+
+    >>> where = {"hardware": {"device": "a GPU", "card": "0a1b2c3d"}}
+    >>> one = {"started": "2026-01-01T00:00:00", "wall_time_s": 60.0, "provenance": where}
+    >>> one, other = one | {"name": "one"}, one | {"name": "other", "provenance": {"hardware": {}}}
+    >>> at_once(one, [one, other])
+    ['other']
+    """
     start, end = _span(record)
-    others = (r for r in records if r["name"] != record["name"] and _may_share(r, record))
-    spans = [(other["name"], *_span(other)) for other in others if "wall_time_s" in other]
+    others = (r for r in records if r["name"] != record["name"] and "wall_time_s" in r)
+    spans = [(other["name"], *_span(other)) for other in others]
     return [name for name, begun, done in spans if begun < end and start < done]
 
 
