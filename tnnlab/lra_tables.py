@@ -230,6 +230,23 @@ def _updates_per_s(run: Mapping[str, Any]) -> float:
     return speed(run) * run["steps"] / run["tokens_seen"]
 
 
+def validated_and_tested(runs: Records) -> str:
+    """What the runs of one setting in a search reach, in per cent: the first on the validation and
+    the test split; of several seeds, the mean in the test as well.
+
+    >>> runs = [{"metrics": {"validation": {"accuracy": 0.5}, "test": {"accuracy": 0.25}}}] * 2
+    >>> validated_and_tested(runs[:1]), validated_and_tested(runs)
+    ('50.00, 25.00', '50.00, 25.00; test, 2 seeds: 25.00 ± 0.00')
+    """
+    first = (100 * runs[0]["metrics"][split]["accuracy"] for split in ("validation", "test"))
+    told = ", ".join(f"{accuracy:.2f}" for accuracy in first)
+    if len(runs) == 1:
+        return told
+    tested = [100 * run["metrics"]["test"]["accuracy"] for run in runs]
+    spread = f"{statistics.mean(tested):.2f} ± {statistics.stdev(tested):.2f}"
+    return f"{told}; test, {len(runs)} seeds: {spread}"
+
+
 def commands(task: str) -> list[list[str]]:
     """The commands, as words, that train each family of a task: those of its sweep. Path-X, which
     has none, has one command.

@@ -1,6 +1,6 @@
 """Which runs went side by side: their times tell how a device was shared, not how fast they are."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -51,7 +51,7 @@ def at_once(record: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> 
 
 
 def alone(
-    runs: Iterable[Mapping[str, Any]], records: Iterable[Mapping[str, Any]]
+    runs: Iterable[Mapping[str, Any]], records: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
     """Those of some runs that had nothing :func:`beside` them: whose times count.
 
@@ -64,7 +64,6 @@ def alone(
     >>> [run["name"] for run in alone(runs[1:], runs)]
     ['later']
     """
-    records = list(records)
     return [run for run in runs if not beside(run, records)]
 
 

@@ -130,7 +130,9 @@ def _timed_in_benchmark(
     rows = {row["name"]: row for row in bench["rows"] if "tokens_per_s" in row}
     named = {m: row_of(of.steps, m, run) for m, (run, *_) in runs.items()}
     found = {m: rows[row] for m, row in named.items() if row in rows}
-    sizes = [row["parameters"] / 1e6 for row in found.values()] or [0.0]
+    if not found:
+        return {}, ""
+    sizes = [row["parameters"] / 1e6 for row in found.values()]
     said = (
         f"The speeds are those of models of these families with {min(sizes):.0f} to "
         f"{max(sizes):.0f} million parameters, one at a time on one {device(bench)}."
