@@ -17,9 +17,10 @@ def test_the_sweeps() -> None:
         "lm-small-rates", "lm-tokens", "lra-image", "lra-image-decay", "lra-image-fd",
         "lra-image-long", "lra-image-rtf", "lra-listops", "lra-listops-long", "lra-listops-longer",
         "lra-listops-published", "lra-listops-rtf", "lra-pathfinder", "lra-pathfinder-long",
-        "lra-pathfinder-longer", "lra-pathfinder-published", "lra-pathfinder-sine",
-        "lra-retrieval", "lra-text", "lra-text-published", "lra-text-rtf", "memory-copying",
-        "memory-copying-sine", "memory-delay", "memory-delay-sine", "mlm-small", "mlm-speed",
+        "lra-pathfinder-longer", "lra-pathfinder-positions", "lra-pathfinder-published",
+        "lra-pathfinder-released", "lra-pathfinder-sine", "lra-retrieval", "lra-text",
+        "lra-text-published", "lra-text-rtf", "memory-copying", "memory-copying-sine",
+        "memory-delay", "memory-delay-sine", "mlm-small", "mlm-speed",
     ]  # fmt: skip
 
 

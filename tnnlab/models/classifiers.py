@@ -25,7 +25,7 @@ class SequenceClassifier(TokenModel):
     config: ClassifierConfig
 
     def __init__(self, config: ClassifierConfig) -> None:
-        super().__init__(config, causal=config.causal)
+        super().__init__(config, causal=config.causal, sinusoids=config.sinusoids)
         self.head = nn.Linear(config.width, config.classes)
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -56,7 +56,7 @@ class PairClassifier(TokenModel):
     config: ClassifierConfig
 
     def __init__(self, config: ClassifierConfig) -> None:
-        super().__init__(config, causal=config.causal)
+        super().__init__(config, causal=config.causal, sinusoids=config.sinusoids)
         self.hidden = nn.Linear(4 * config.width, config.width)
         self.head = nn.Linear(config.width, config.classes)
 

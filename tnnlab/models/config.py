@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from tnnlab.models.build import MIXERS, OPERATORS, check_mixer
 from tnnlab.models.pooling import POOLINGS
+from tnnlab.models.positions import Sinusoids
 from tnnlab.norms import BLOCK_NORMS, NORMS, lookup
 from tnnlab.operators.rpe import ACTIVATIONS
 
@@ -108,6 +109,9 @@ class ClassifierConfig(TNNConfig):
         classes: number of answers, at least 1.
         pooling: how positions become one vector: "mean", "last" or "first".
         causal: whether positions see earlier ones only.
+        sinusoids: add sines and cosines of each position to the embedding
+            (:class:`tnnlab.models.positions.Sinusoids`), as the released code of the Toeplitz
+            papers does on the Long Range Arena; takes an even width.
 
     >>> config = ClassifierConfig(vocab_size=18, classes=10, pooling="last")
     >>> config.width, config.causal
@@ -117,10 +121,18 @@ class ClassifierConfig(TNNConfig):
     classes: int = 2
     pooling: str = "mean"
     causal: bool = False
+    sinusoids: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         lookup("pooling", self.pooling, POOLINGS)
+        if self.sinusoids and self.learned_positions:
+            raise ValueError(
+                "sinusoids and learned_positions both add positions to the embedding: set one of "
+                f"them; got True and {self.learned_positions}"
+            )
+        if self.sinusoids:
+            Sinusoids(self.width)  # which refuses an odd width
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ class ImageClassifier(Trunk):
 
     def __init__(self, config: ImageConfig) -> None:
         embedding = nn.Linear(config.patch**2, config.width)
-        super().__init__(config, embedding, causal=config.causal, axes=config.axes)
+        super().__init__(
+            config, embedding, causal=config.causal, axes=config.axes, sinusoids=config.sinusoids
+        )
         self.head = nn.Linear(config.width, config.classes)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from tnnlab.attention import LearnedPositions
 from tnnlab.models.build import make_block
 from tnnlab.models.config import TNNConfig
+from tnnlab.models.positions import Sinusoids
 from tnnlab.norms import BLOCK_NORMS, normalize
 from tnnlab.operators import shared_kernels
 from tnnlab.pretrained import Pretrained
@@ -19,6 +20,7 @@ class Trunk(Pretrained):
         embedding: makes ``width`` channels of what the model reads.
         causal: whether positions see earlier ones only.
         axes: 2: the blocks run on ``(batch, height, width, channels)``.
+        sinusoids: add :class:`~tnnlab.models.positions.Sinusoids` to the embedding.
 
     >>> from tnnlab.models import CausalLM, TNNConfig
     >>> model = CausalLM(TNNConfig(vocab_size=257, depth=2, width=32, glu_width=32))
@@ -29,13 +31,21 @@ class Trunk(Pretrained):
     config_class = TNNConfig
 
     def __init__(
-        self, config: TNNConfig, embedding: nn.Module, *, causal: bool, axes: int = 1
+        self,
+        config: TNNConfig,
+        embedding: nn.Module,
+        *,
+        causal: bool,
+        axes: int = 1,
+        sinusoids: bool = False,
     ) -> None:
         super().__init__()
         self.config = config
         self.embedding = embedding
         rows = config.learned_positions
-        self.positions = LearnedPositions(rows, config.width) if rows else None
+        self.positions: nn.Module | None = LearnedPositions(rows, config.width) if rows else None
+        if sinusoids:
+            self.positions = Sinusoids(config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             make_block(config, causal=causal, axes=axes) for _ in range(config.depth)
@@ -43,8 +53,8 @@ class Trunk(Pretrained):
         self.norm = BLOCK_NORMS[config.norm](config.width) if config.pre_norm else nn.Identity()
 
     def mix(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Learned positions where there are some, dropout, blocks, norm: ``(batch, n, width)`` to
-        the same."""
+        """Added positions where there are some, dropout, blocks, norm: ``(batch, n, width)`` to the
+        same."""
         if self.positions is not None:
             x = self.positions(x, mask)
         x = self.dropout(x)
@@ -56,8 +66,8 @@ class Trunk(Pretrained):
 
 
 class TokenModel(Trunk):
-    """A model that reads tokens. No positional embedding: position lives in the kernels, so it
-    runs at any length (attention with ``learned_positions`` excepted). The embedding starts from
+    """A model that reads tokens. By default no positional embedding: position lives in the kernels,
+    so it runs at any length (attention with ``learned_positions`` excepted). The embedding starts from
     N(0, 1/width) and is scaled by √width.
 
     Padding: what stands where ``mask`` is False changes no feature elsewhere. How *much* padding
@@ -68,6 +78,7 @@ class TokenModel(Trunk):
     Args:
         config: the model's shape.
         causal: whether positions see earlier ones only.
+        sinusoids: add :class:`~tnnlab.models.positions.Sinusoids` to the embedding.
 
     >>> from tnnlab.models import CausalLM, TNNConfig
     >>> model = CausalLM(TNNConfig(vocab_size=257, depth=2, width=32, glu_width=32))
@@ -77,10 +88,10 @@ class TokenModel(Trunk):
 
     embedding: nn.Embedding
 
-    def __init__(self, config: TNNConfig, *, causal: bool) -> None:
+    def __init__(self, config: TNNConfig, *, causal: bool, sinusoids: bool = False) -> None:
         embedding = nn.Embedding(config.vocab_size, config.width)
         nn.init.normal_(embedding.weight, std=config.width**-0.5)
-        super().__init__(config, embedding, causal=causal)
+        super().__init__(config, embedding, causal=causal, sinusoids=sinusoids)
 
     def features(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """What the output layer sees: tokens ``(batch, n)`` to ``(batch, n, width)``.
