@@ -67,8 +67,8 @@ class Trunk(Pretrained):
 
 class TokenModel(Trunk):
     """A model that reads tokens. By default no positional embedding: position lives in the kernels,
-    so it runs at any length (attention with ``learned_positions`` excepted). The embedding starts from
-    N(0, 1/width) and is scaled by √width.
+    so it runs at any length (attention with ``learned_positions`` excepted). The embedding starts
+    from N(0, 1/width) and is scaled by √width.
 
     Padding: what stands where ``mask`` is False changes no feature elsewhere. How *much* padding
     there is changes nothing either where a longer kernel extends a shorter one (TNO, S4D, Hyena,
