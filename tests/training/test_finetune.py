@@ -171,6 +171,7 @@ def test_another_folder_is_refused(trained: Path, tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"model": {"causal": True}}, "model.causal is true with an init"),
+        ({"model": {"sinusoids": True}}, "model.sinusoids is true with an init"),
         ({"model": {"depth": 2}}, "set model.depth to 1"),
         ({"init": "absent"}, "init: absent holds no config.json"),
         ({"data": {"length": 20}}, "set data.length to 24 or more"),

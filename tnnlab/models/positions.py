@@ -15,8 +15,8 @@ class Sinusoids(nn.Module):
     Args:
         width: channels, an even number.
 
-    Shape: ``(batch, n, width)`` to the same; ``(batch, height, width of the image, width)`` as
-    well, whose positions are counted row by row.
+    Shape: ``(batch, n, width)`` to the same. Images, ``(batch, rows, columns, width)``, as well:
+    their positions are counted row by row, and they have no mask.
 
     Raises:
         ValueError: an odd width.

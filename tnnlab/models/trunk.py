@@ -43,9 +43,11 @@ class Trunk(Pretrained):
         self.config = config
         self.embedding = embedding
         rows = config.learned_positions
-        self.positions: nn.Module | None = LearnedPositions(rows, config.width) if rows else None
+        self.positions: nn.Module | None = None
         if sinusoids:
             self.positions = Sinusoids(config.width)
+        elif rows:
+            self.positions = LearnedPositions(rows, config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             make_block(config, causal=causal, axes=axes) for _ in range(config.depth)

@@ -29,3 +29,8 @@ class FineTuneRun(ClassifierRun):
             "model.causal is true with an init: a masked language model sees both sides. Set "
             "model.causal to false",
         )
+        check(
+            not (self.init and self.model.sinusoids),
+            "model.sinusoids is true with an init: a masked language model was trained without "
+            "added positions. Set model.sinusoids to false",
+        )
