@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import nn
 
 from tnnlab._extras import require
 from tnnlab.training.errors import ConfigError
@@ -70,6 +71,20 @@ def make_accelerator(config: TrainingConfig) -> tuple[Any, str]:
         gradient_accumulation_steps=config.accumulate,
     )
     return accelerator, precision
+
+
+def share_buffers(model: nn.Module, accelerator: Any) -> None:
+    """Give every process the first one's buffers: running averages, which each has moved by its
+    own share of the batches.
+
+    Args:
+        model: the same in all processes.
+        accelerator: the processes.
+    """
+    if accelerator.num_processes > 1:
+        broadcast = require("accelerate.utils", "train").broadcast
+        for buffer in model.buffers():
+            broadcast(buffer)
 
 
 def peak_memory(device: torch.device) -> int:

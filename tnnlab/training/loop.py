@@ -10,6 +10,7 @@ from torch import Tensor
 from tnnlab.results import RUN, write_record
 from tnnlab.training.checkpoints import write_json
 from tnnlab.training.config import RunConfig
+from tnnlab.training.devices import share_buffers
 from tnnlab.training.errors import Interrupted, NonFiniteLoss
 from tnnlab.training.record import make_record
 from tnnlab.training.schedules import learning_rate, set_learning_rate
@@ -54,7 +55,7 @@ def train(
         if config.evaluation.test:
             measure(run, "test")
         with torch.compiler.set_stance("force_eager"):
-            for kind, found in run.objective.at_the_end(run.model):
+            for kind, found in run.objective.at_the_end(run.network):
                 run.metrics.log(kind, run.at.step, **found, elapsed_s=run.elapsed_s())
         return finish(run, command, "complete")
     except NonFiniteLoss as error:
@@ -155,9 +156,10 @@ def look(run: Run) -> float:
 
 def measure(run: Run, split: str) -> dict[str, float]:
     """Evaluate on one split, and report it."""
+    share_buffers(run.network, run.accelerator)
     # A last batch has another shape than the rest: it would be compiled anew.
     with torch.compiler.set_stance("force_eager"):
-        found = run.objective.measure(run.model, split)
+        found = run.objective.measure(run.network, split)
     run.metrics.log(split, run.at.step, **found, elapsed_s=run.elapsed_s())
     run.metrics.say(f"step {run.at.step:>6}  {split} {run.objective.summary(found)}")
     return found

@@ -28,8 +28,10 @@ class Run:
     accelerator: Any
     precision: str
     objective: Objective
-    network: Pretrained  # the model itself: saved, sampled from
-    model: Any  # the same, as accelerate wraps it: trained, evaluated
+    # The model itself: saved, sampled from, and evaluated: of several processes some have fewer
+    # batches, and in what wraps it each forward pass waits for all of them.
+    network: Pretrained
+    model: Any  # the same, as accelerate wraps it: trained
     optimizer: Any
     checkpoints: Checkpoints
     at: Progress
