@@ -115,9 +115,7 @@ class LearnedPositions(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         self.check(x.shape[1])
-        if mask is None:
-            return x + self.vectors(torch.arange(x.shape[1], device=x.device))
-        return x + self.vectors((mask.cumsum(1) - 1).clamp(min=0))
+        return x + self.vectors(places(x, mask))
 
     def vectors(self, places: Tensor) -> Tensor:
         """What is added at these places, ``(…)`` to ``(…, width)``."""
@@ -136,6 +134,30 @@ class LearnedPositions(nn.Module):
         return f"{len(self.weight)}, {self.weight.shape[1]}"
 
 
+def places(x: Tensor, mask: Tensor | None) -> Tensor:
+    """The positions of ``x (batch, n, width)``, from 0: ``(n,)``; with a mask, True at real
+    positions, ``(batch, n)``, where padding is not counted.
+
+    >>> places(torch.zeros(1, 3, 2), torch.tensor([[False, True, True]]))
+    tensor([[0, 0, 1]])
+    """
+    if mask is None:
+        return torch.arange(x.shape[1], device=x.device)
+    return (mask.cumsum(1) - 1).clamp(min=0)
+
+
+def wave_angles(position: Tensor, size: int) -> Tensor:
+    """Angles ``i · 10000^(-2c / size)`` of positions i for pairs of channels c: ``(…)`` of floating
+    point numbers to ``(…, size / 2)``.
+
+    >>> wave_angles(torch.tensor([0.0, 1.0]), 4)
+    tensor([[0.0000, 0.0000],
+            [1.0000, 0.0100]])
+    """
+    exponent = torch.arange(0, size, 2, device=position.device, dtype=position.dtype) / size
+    return position[..., None] * 10000.0**-exponent
+
+
 def rotate(x: Tensor, first: int | Tensor = 0) -> Tensor:
     """Turn channel pairs (c, c + size / 2) at position i by the angle ``i · 10000^(-2c / size)``.
 
@@ -151,9 +173,7 @@ def rotate(x: Tensor, first: int | Tensor = 0) -> Tensor:
     """
     dtype = torch.promote_types(x.dtype, torch.float32)
     n, size = cast(tuple[int, int], x.shape[-2:])
-    exponent = torch.arange(0, size, 2, device=x.device, dtype=dtype) / size
-    position = torch.arange(n, device=x.device, dtype=dtype) + first
-    angle = position[:, None] * 10000.0**-exponent
+    angle = wave_angles(torch.arange(n, device=x.device, dtype=dtype) + first, size)
     cos, sin = angle.cos(), angle.sin()
     a, b = x.to(dtype).chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).to(x.dtype)

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from tnnlab.attention import places, wave_angles
+
 
 class Sinusoids(nn.Module):
     """Adds sines and cosines of each position to its channels (Vaswani et al., "Attention is all
@@ -35,13 +37,9 @@ class Sinusoids(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """``mask``: ``(batch, n)`` of bool, True at real positions; None: all are."""
         rows = x.flatten(1, -2)
-        places = torch.arange(rows.shape[1], device=x.device)
-        if mask is not None:
-            places = (mask.cumsum(1) - 1).clamp(min=0)
-        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-        pairs = torch.arange(0, self.width, 2, device=x.device, dtype=dtype)
-        angles = places.unsqueeze(-1) * 10_000 ** (-pairs / self.width)
-        table = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        angle = wave_angles(places(rows, mask).to(dtype), self.width)
+        table = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)
         return (rows + table.to(x.dtype)).view_as(x)
 
     def extra_repr(self) -> str:
