@@ -2,6 +2,9 @@
 
 import json
 import multiprocessing
+import os
+import socket
+from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,8 @@ import torch
 from tnnlab.training import RunConfig, loop, train
 from tnnlab.training.recipes import merge
 from tnnlab.training.setup import Run
+
+PROCESSES = 2  # that train together
 
 
 def change(config: RunConfig, **changes: Any) -> RunConfig:
@@ -59,3 +64,40 @@ def steps_done(out: Path) -> int:
     """Updates that a run has reported so far."""
     path = out / "metrics.jsonl"
     return path.read_text().count('"kind": "train"') if path.is_file() else 0
+
+
+def together(function: Callable[..., None], *arguments: Any) -> None:
+    """Call the function in two processes that find each other."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+    environment = {
+        "WORLD_SIZE": str(PROCESSES),
+        "LOCAL_WORLD_SIZE": str(PROCESSES),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "TNNLAB_CACHE": os.environ["TNNLAB_CACHE"],
+    }
+    multiprocessing.set_forkserver_preload([__name__, "torch._dynamo"])
+    started = torch.multiprocessing.start_processes(
+        _one_of,
+        args=(environment, function, arguments),
+        nprocs=PROCESSES,
+        join=False,
+        start_method="forkserver",
+    )
+    assert started is not None
+    try:
+        while not started.join():
+            pass
+    finally:
+        for process in started.processes:  # those that wait take no other signal
+            process.kill()
+
+
+def _one_of(
+    rank: int, environment: dict[str, str], function: Callable[..., None], arguments: Any
+) -> None:
+    torch.set_num_threads(1)
+    os.environ.update(environment, RANK=str(rank), LOCAL_RANK=str(rank))
+    function(*arguments)

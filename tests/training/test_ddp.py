@@ -1,6 +1,5 @@
 """Two processes that share each batch end with the weights of one that has all of it."""
 
-import multiprocessing
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
@@ -11,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from tests.training.helpers import PROCESSES, together
 from tnnlab.models import CausalLM, TNNConfig
 from tnnlab.operators import base
 
@@ -18,7 +18,7 @@ CONFIG = TNNConfig(
     vocab_size=30, depth=2, width=8, glu_width=8, rpe_width=8, rpe_depth=1, dropout=0.0
 )
 METHODS = ("tiles", "fft")
-PROCESSES, STEPS, BATCH, LENGTH = 2, 4, 6, 70  # more than one tile
+STEPS, BATCH, LENGTH = 4, 6, 70  # more than one tile
 
 
 def make_model(seed: int) -> CausalLM:
@@ -42,11 +42,10 @@ def trained(model: nn.Module, method: str, share: slice) -> dict[str, Tensor]:
     return {name.removeprefix("module."): w.detach() for name, w in model.state_dict().items()}
 
 
-def work(rank: int, folder: Path) -> None:
+def work(folder: Path) -> None:
     """What one process does."""
-    torch.set_num_threads(1)
-    store = f"file://{folder / 'store'}"
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=PROCESSES)
+    dist.init_process_group("gloo")
+    rank = dist.get_rank()
     share = slice(rank, None, PROCESSES)
     found = {
         # Other weights in each process, until the first one's are sent to all.
@@ -60,10 +59,7 @@ def work(rank: int, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, Tensor]]]:
     folder = tmp_path_factory.mktemp("ddp")
-    # Both come from a process that has imported already what takes seconds.
-    multiprocessing.set_forkserver_preload([__name__, "torch._dynamo"])
-    start = {"nprocs": PROCESSES, "start_method": "forkserver"}
-    torch.multiprocessing.start_processes(work, args=(folder,), **start)
+    together(work, folder)
     return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
 
 

@@ -1,9 +1,5 @@
 """Several processes, as under torchrun, and batch norm, of which each has running averages."""
 
-import multiprocessing
-import os
-import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from accelerate import PartialState
 
+from tests.training.helpers import PROCESSES, together
 from tnnlab.models import ImageClassifier
 from tnnlab.norms import BatchNorm
 from tnnlab.results import load_records
@@ -19,45 +16,7 @@ from tnnlab.training import RunConfig, read_recipe, train
 from tnnlab.training.classification import load_run_task
 from tnnlab.training.devices import share_buffers
 
-PROCESSES = 2
 pytestmark = pytest.mark.timeout(120)  # processes that wait for each other wait for ever
-
-
-def together(function: Callable[..., None], *arguments: Any) -> None:
-    """Call the function in two processes that find each other."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
-    environment = {
-        "WORLD_SIZE": str(PROCESSES),
-        "LOCAL_WORLD_SIZE": str(PROCESSES),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "TNNLAB_CACHE": os.environ["TNNLAB_CACHE"],
-    }
-    multiprocessing.set_forkserver_preload([__name__, "torch._dynamo"])
-    started = torch.multiprocessing.start_processes(
-        one_of,
-        args=(environment, function, arguments),
-        nprocs=PROCESSES,
-        join=False,
-        start_method="forkserver",
-    )
-    assert started is not None
-    try:
-        while not started.join():
-            pass
-    finally:
-        for process in started.processes:  # those that wait take no other signal
-            process.kill()
-
-
-def one_of(
-    rank: int, environment: dict[str, str], function: Callable[..., None], arguments: Any
-) -> None:
-    torch.set_num_threads(1)
-    os.environ.update(environment, RANK=str(rank), LOCAL_RANK=str(rank))
-    function(*arguments)
 
 
 def whole_run(config: RunConfig, out: Path) -> None:
