@@ -203,7 +203,7 @@ def cost(records: Records, task: str) -> str:
             [
                 line.family,
                 f"{run['parameters'] / 1e6:.2f}",
-                mean([_updates_per_s(one) for one in runs]) + star,
+                mean([updates_per_s(one) for one in runs]) + star,
                 mean([speed(one) / 1e6 for one in runs]) + star,
                 f"{max(memory) / 2**30:.2f}" if memory else "–",
                 duration(statistics.mean(one["wall_time_s"] for one in runs)),
@@ -226,7 +226,8 @@ def timed(runs: Records, records: Records) -> list[Mapping[str, Any]]:
     return graphs or quiet
 
 
-def _updates_per_s(run: Mapping[str, Any]) -> float:
+def updates_per_s(run: Mapping[str, Any]) -> float:
+    """Updates of a run per second, once all is compiled."""
     return speed(run) * run["steps"] / run["tokens_seen"]
 
 
