@@ -227,7 +227,12 @@ def timed(runs: Records, records: Records) -> list[Mapping[str, Any]]:
 
 
 def updates_per_s(run: Mapping[str, Any]) -> float:
-    """Updates of a run per second, once all is compiled."""
+    """Updates of a run per second, once all is compiled.
+
+    >>> lines = [{"tokens_per_s": 800.0}]
+    >>> updates_per_s({"history": {"train": lines}, "steps": 10, "tokens_seen": 4000})
+    2.0
+    """
     return speed(run) * run["steps"] / run["tokens_seen"]
 
 
