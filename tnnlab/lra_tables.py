@@ -56,11 +56,16 @@ class Line:
         return bool(self.runs) and self.runs[0]["data"]["task"] != self.task
 
     @property
+    def preset(self) -> str:
+        """Of its recipe: ``full`` has the settings published for TNN; empty without a run."""
+        return self.runs[0]["preset"] if self.runs else ""
+
+    @property
     def published(self) -> float | None:
         """The published accuracy of the operator in per cent, with whatever recipe of ours; None
         where there is none, or ours is of other data or of a smoke run, and may not stand beside
         it."""
-        if self.stands_in or (self.runs and self.runs[0]["preset"] == "smoke"):
+        if self.stands_in or self.preset == "smoke":
             return None
         operator = self.runs[0]["config"]["model"]["operator"] if self.runs else self.family
         return PUBLISHED[self.task].get(operator)
@@ -96,7 +101,7 @@ class Line:
             return ""
         run = self.runs[0]
         data = f"{run['data']['task']}, " if self.stands_in else ""
-        return f"{data}{run['preset']}, {run['steps']:,}"
+        return f"{data}{self.preset}, {run['steps']:,}"
 
 
 def lines_of(records: Records, task: str) -> list[Line]:
