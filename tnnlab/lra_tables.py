@@ -57,7 +57,7 @@ class Line:
 
     @property
     def preset(self) -> str:
-        """The preset of its recipe; ``full`` has the settings published for TNN. Empty without a run."""
+        """The preset of its recipe; ``full`` has the published settings. Empty without a run."""
         return self.runs[0]["preset"] if self.runs else ""
 
     @property
