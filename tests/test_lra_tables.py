@@ -15,7 +15,6 @@ from tnnlab.lra_tables import (
     comparison,
     cost,
     data_of,
-    first_below,
     lines_of,
     plot_validation,
 )
@@ -212,19 +211,6 @@ def test_curves_have_a_name_each_and_the_constant_answer() -> None:
     names = [line.get_label() for line in axes.lines]
     assert names == ["tno, short, 4,000", "tno, short, 9,000", "fd", "a constant answer"]
     assert axes.lines[-1].get_ydata()[0] == 0.75
-
-
-def test_a_loss_that_rises_again_does_not_stay_below() -> None:
-    def found(*losses: float) -> list[int | None]:
-        lines = [{"step": step, "loss": loss} for step, loss in enumerate(losses)]
-        run = {"history": {"train": lines}}
-        both = (first_below(run, 1.0, stay=stay) for stay in (False, True))
-        return [line and line["step"] for line in both]
-
-    assert found(2.0, 0.9, 1.0, 0.8, 0.7) == [1, 3]
-    assert found(2.0, 0.9, 1.5) == [1, None]
-    assert found(0.9, 0.8) == [0, 0]
-    assert found(1.0, 1.0) == [None, None]
 
 
 @pytest.mark.parametrize("task", PUBLISHED)

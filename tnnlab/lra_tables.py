@@ -241,30 +241,6 @@ def updates_per_s(run: Mapping[str, Any]) -> float:
     return speed(run) * run["steps"] / run["tokens_seen"]
 
 
-def first_below(
-    run: Mapping[str, Any], loss: float, *, stay: bool = False
-) -> Mapping[str, Any] | None:
-    """The first line of a run's training history with a loss (nats) below a number, or None.
-
-    Args:
-        run: a record.
-        loss: the number.
-        stay: the first line from which on *all* losses are below it.
-
-    >>> losses = ((100, 0.69), (200, 0.6), (300, 0.7), (400, 0.5))
-    >>> run = {"history": {"train": [{"step": step, "loss": loss} for step, loss in losses]}}
-    >>> first_below(run, 0.65)["step"], first_below(run, 0.65, stay=True)["step"]
-    (200, 400)
-    >>> first_below(run, 0.4) is None
-    True
-    """
-    lines = run["history"]["train"]
-    if stay:
-        last = max((place for place, line in enumerate(lines) if line["loss"] >= loss), default=-1)
-        lines = lines[last + 1 :]
-    return next((line for line in lines if line["loss"] < loss), None)
-
-
 def validated_and_tested(runs: Records) -> str:
     """What the runs of one setting in a search reach, in per cent: the first on the validation and
     the test split; of several seeds, the mean in the test as well.
